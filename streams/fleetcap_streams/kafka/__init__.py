@@ -1,0 +1,1 @@
+"""The only part of the streams package that touches Kafka: batches in, one checkpoint out."""
