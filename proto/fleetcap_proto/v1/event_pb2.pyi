@@ -24,7 +24,7 @@ class LogEntry(_message.Message):
     def __init__(self, log_type: _Optional[_Union[LogType, str]] = ..., event_payload: _Optional[_Union[Event, _Mapping]] = ...) -> None: ...
 
 class Event(_message.Message):
-    __slots__ = ("timestamp", "uuid", "pid", "pname", "src_ip", "src_port", "dst_ip", "dst_port", "type", "length", "payload", "protocol", "connection_uuid", "number", "complete", "missing_bytes")
+    __slots__ = ("timestamp", "uuid", "pid", "pname", "src_ip", "src_port", "dst_ip", "dst_port", "type", "length", "payload", "protocol", "connection_uuid", "number", "complete", "missing_bytes", "raw")
     TIMESTAMP_FIELD_NUMBER: _ClassVar[int]
     UUID_FIELD_NUMBER: _ClassVar[int]
     PID_FIELD_NUMBER: _ClassVar[int]
@@ -41,6 +41,7 @@ class Event(_message.Message):
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     COMPLETE_FIELD_NUMBER: _ClassVar[int]
     MISSING_BYTES_FIELD_NUMBER: _ClassVar[int]
+    RAW_FIELD_NUMBER: _ClassVar[int]
     timestamp: int
     uuid: str
     pid: int
@@ -57,4 +58,5 @@ class Event(_message.Message):
     number: int
     complete: bool
     missing_bytes: int
-    def __init__(self, timestamp: _Optional[int] = ..., uuid: _Optional[str] = ..., pid: _Optional[int] = ..., pname: _Optional[str] = ..., src_ip: _Optional[str] = ..., src_port: _Optional[int] = ..., dst_ip: _Optional[str] = ..., dst_port: _Optional[int] = ..., type: _Optional[int] = ..., length: _Optional[int] = ..., payload: _Optional[bytes] = ..., protocol: _Optional[str] = ..., connection_uuid: _Optional[str] = ..., number: _Optional[int] = ..., complete: _Optional[bool] = ..., missing_bytes: _Optional[int] = ...) -> None: ...
+    raw: bytes
+    def __init__(self, timestamp: _Optional[int] = ..., uuid: _Optional[str] = ..., pid: _Optional[int] = ..., pname: _Optional[str] = ..., src_ip: _Optional[str] = ..., src_port: _Optional[int] = ..., dst_ip: _Optional[str] = ..., dst_port: _Optional[int] = ..., type: _Optional[int] = ..., length: _Optional[int] = ..., payload: _Optional[bytes] = ..., protocol: _Optional[str] = ..., connection_uuid: _Optional[str] = ..., number: _Optional[int] = ..., complete: _Optional[bool] = ..., missing_bytes: _Optional[int] = ..., raw: _Optional[bytes] = ...) -> None: ...

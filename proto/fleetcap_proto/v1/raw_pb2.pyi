@@ -64,15 +64,17 @@ class Tick(_message.Message):
     def __init__(self) -> None: ...
 
 class RawBatch(_message.Message):
-    __slots__ = ("node_id", "boot_id", "connection", "events", "tick")
+    __slots__ = ("node_id", "boot_id", "event_count", "connection", "events", "tick")
     NODE_ID_FIELD_NUMBER: _ClassVar[int]
     BOOT_ID_FIELD_NUMBER: _ClassVar[int]
+    EVENT_COUNT_FIELD_NUMBER: _ClassVar[int]
     CONNECTION_FIELD_NUMBER: _ClassVar[int]
     EVENTS_FIELD_NUMBER: _ClassVar[int]
     TICK_FIELD_NUMBER: _ClassVar[int]
     node_id: str
     boot_id: str
+    event_count: int
     connection: _common_pb2.Connection
     events: _containers.RepeatedCompositeFieldContainer[RawEvent]
     tick: Tick
-    def __init__(self, node_id: _Optional[str] = ..., boot_id: _Optional[str] = ..., connection: _Optional[_Union[_common_pb2.Connection, _Mapping]] = ..., events: _Optional[_Iterable[_Union[RawEvent, _Mapping]]] = ..., tick: _Optional[_Union[Tick, _Mapping]] = ...) -> None: ...
+    def __init__(self, node_id: _Optional[str] = ..., boot_id: _Optional[str] = ..., event_count: _Optional[int] = ..., connection: _Optional[_Union[_common_pb2.Connection, _Mapping]] = ..., events: _Optional[_Iterable[_Union[RawEvent, _Mapping]]] = ..., tick: _Optional[_Union[Tick, _Mapping]] = ...) -> None: ...
