@@ -1,35 +1,190 @@
-"""The engine's entrance: one `Engine` for each partition of the raw topic; records go in, outputs come out in order."""
+"""The engine's entrance: one `Engine` for each partition of the raw topic; records go in, outputs come out in order.
+
+What comes out depends on the records alone: not on a clock, and not on where batches of them are cut. Every decision is
+taken record by record, and what log time ends, it ends before the record that moved log time on is looked at.
+"""
 
 from collections.abc import Iterable, Iterator
 
-from fleetcap_streams.engine.values import Output, Record
+from fleetcap_proto.v1 import activity_pb2, raw_pb2, secrets_pb2
+from fleetcap_streams.engine import state
+from fleetcap_streams.engine.connection import Connection, Phase
+from fleetcap_streams.engine.lifecycle import Lifecycle
+from fleetcap_streams.engine.limits import EngineLimits
+from fleetcap_streams.engine.reading import UnreadableRecordError, connection_info, read_batch
+from fleetcap_streams.engine.reassembly import Piece
+from fleetcap_streams.engine.values import ActivityOut, CloseReason, DeadLetterOut, Output, Record, SecretOut
+from fleetcap_streams.protocols.contract import Direction
+from fleetcap_streams.protocols.registry import Registry
+
+DATA, OPENED, CLOSED, ACTIVITY = (
+    raw_pb2.EVENT_KIND_DATA,
+    raw_pb2.EVENT_KIND_OPENED,
+    raw_pb2.EVENT_KIND_CLOSED,
+    raw_pb2.EVENT_KIND_ACTIVITY,
+)
+DIRECTION = (Direction.RECEIVED, Direction.SENT)
 
 
 class Engine:
-    """All open connections of one partition.
+    """All connections of one partition."""
 
-    What comes out depends on the records alone: not on a clock, and not on where batches of them are cut.
-    """
+    def __init__(self, registry: Registry, limits: EngineLimits | None = None) -> None:
+        self._registry = registry
+        self._limits = limits or EngineLimits()
+        self._idle_ns = self._limits.idle_timeout_ms * 1_000_000
+        self._lifecycle = Lifecycle(self._limits)
+        self._changed: dict[str, Connection | None] = {}
+        self._restored = False
 
     def feed(self, records: Iterable[Record]) -> list[Output]:
         """Take the partition's next records and return what they led to, in order.
 
-        Records whose effect on their connection is already in a restored state are skipped for it.
+        Records that are in a restored connection's state already are skipped for that connection.
         """
-        raise NotImplementedError
+        if self._restored:
+            self._lifecycle.settle()
+            self._restored = False
+        out: list[Output] = []
+        for record in records:
+            self._advance(record.log_time_ms, out)
+            try:
+                batch = read_batch(record, self._limits.record)
+            except UnreadableRecordError as error:
+                out.append(DeadLetterOut(record, str(error)))
+                continue
+            self._take(record, batch, out)
+        return out
 
     def drain(self) -> list[Output]:
         """End every connection because the input has ended for good. A worker that stops never calls this."""
-        raise NotImplementedError
+        out: list[Output] = []
+        for connection in list(self._lifecycle.by_uuid.values()):
+            if connection.parser is not None:
+                connection.end(CloseReason.INPUT_ENDED, out)
+            self._forget(connection)
+        return out
 
     def changed(self) -> Iterator[tuple[str, bytes | None]]:
         """States by connection UUID that changed since the last call; None: the connection is over and forgotten."""
-        raise NotImplementedError
+        changed, self._changed = self._changed, {}
+        for uuid, connection in changed.items():
+            yield uuid, None if connection is None else state.save(connection)
 
-    def restore(self, uuid: str, state: bytes) -> None:
-        """Take back what `changed` once gave."""
-        raise NotImplementedError
+    def restore(self, uuid: str, saved: bytes) -> None:
+        """Take back what `changed` once gave. All of a partition's states come before its first record."""
+        connection = state.load(uuid, saved, self._registry, self._limits)
+        self._lifecycle.enter(connection, connection.phase, connection.since_ms)
+        self._restored = True
 
-    def waiting(self) -> bool:
-        """Whether anything here will end by log time alone, so that a silent partition needs a tick."""
-        raise NotImplementedError
+    def next_deadline_ms(self) -> int | None:
+        """The log time at which something will happen here by time alone, so that a silent partition needs a tick then."""
+        return self._lifecycle.next_deadline_ms()
+
+    def __len__(self) -> int:
+        """How many connections are held, open or remembered."""
+        return len(self._lifecycle.by_uuid)
+
+    def _advance(self, log_time_ms: int, out: list[Output]) -> None:
+        for connection in self._lifecycle.due(log_time_ms):
+            match connection.phase:
+                case Phase.ACTIVE if connection.socket_life:
+                    connection.idle(out)
+                    self._enter(connection, Phase.QUIET, connection.since_ms)
+                case Phase.ACTIVE:
+                    connection.end(CloseReason.IDLE, out)
+                    self._enter(connection, Phase.ENDED, self._lifecycle.now_ms)
+                case Phase.QUIET:
+                    connection.end(CloseReason.DESTROY_LOST, out)
+                    self._enter(connection, Phase.LOST, self._lifecycle.now_ms)
+                case Phase.ENDED | Phase.LOST:
+                    self._forget(connection)
+
+    def _take(self, record: Record, batch: raw_pb2.RawBatch, out: list[Output]) -> None:
+        if batch.HasField("tick"):
+            return
+        connection: Connection | None = None
+        if batch.connection.uuid:
+            connection = self._connection(batch, out)
+            if connection.offset >= record.offset:
+                return
+            connection.offset = record.offset
+            self._enter(connection, Phase.ACTIVE if connection.parser else connection.phase, self._lifecycle.now_ms)
+        for event in batch.events:
+            if event.kind == DATA and connection is not None:
+                self._data(connection, event, out)
+            elif event.kind <= CLOSED and connection is not None:
+                self._life(connection, event, out)
+            else:
+                out.append(_fact(batch, event))
+
+    def _connection(self, batch: raw_pb2.RawBatch, out: list[Output]) -> Connection:
+        connection = self._lifecycle.by_uuid.get(batch.connection.uuid)
+        if connection is None:
+            self._make_room(out)
+            connection = Connection(connection_info(batch), self._registry)
+        elif connection.info.revision < batch.connection.revision:
+            connection.info = connection_info(batch)
+        return connection
+
+    def _data(self, connection: Connection, event: raw_pb2.RawEvent, out: list[Output]) -> None:
+        time_ns = event.timestamp_ns
+        self._begin(connection, time_ns, out)
+        payload = event.payload
+        piece = Piece(event.position, event.length or len(payload), payload, time_ns)
+        connection.data(DIRECTION[event.direction], piece, (event.tid, event.comm), out)
+
+    def _begin(self, connection: Connection, time_ns: int, out: list[Output]) -> None:
+        """Let event time pass up to this event, and see that it finds an open segment."""
+        if connection.parser is not None and time_ns - connection.last_ns > self._idle_ns:
+            if connection.socket_life:
+                connection.idle(out)
+            else:
+                connection.end(CloseReason.IDLE, out)
+        if connection.parser is None:
+            connection.open_segment(time_ns, self._limits, out)
+            self._enter(connection, Phase.ACTIVE, self._lifecycle.now_ms)
+        connection.last_ns = max(connection.last_ns, time_ns)
+
+    def _life(self, connection: Connection, event: raw_pb2.RawEvent, out: list[Output]) -> None:
+        if event.kind == OPENED:
+            self._begin(connection, event.timestamp_ns, out)
+            return
+        closed = event.closed
+        received = closed.received_bytes if closed.HasField("received_bytes") else None
+        sent = closed.sent_bytes if closed.HasField("sent_bytes") else None
+        # A destroy that comes again, or long after the segment was given up, has nothing to end unless it knows of a loss.
+        if connection.parser is not None or connection.segment == 0 or connection.lacks(received, sent):
+            self._begin(connection, event.timestamp_ns, out)
+            connection.end(CloseReason.DESTROYED, out, (received, sent))
+        connection.destroyed = True
+        self._enter(connection, Phase.ENDED, self._lifecycle.now_ms)
+
+    def _make_room(self, out: list[Output]) -> None:
+        while len(self._lifecycle.by_uuid) >= self._limits.connections:
+            connection = self._lifecycle.longest_quiet()
+            if connection.parser is not None:
+                connection.end(CloseReason.OVER_LIMIT, out)
+            self._forget(connection)
+
+    def _enter(self, connection: Connection, phase: Phase, since_ms: int) -> None:
+        self._lifecycle.enter(connection, phase, since_ms)
+        self._changed[connection.info.uuid] = connection
+
+    def _forget(self, connection: Connection) -> None:
+        self._lifecycle.forget(connection)
+        self._changed[connection.info.uuid] = None
+
+
+def _fact(batch: raw_pb2.RawBatch, event: raw_pb2.RawEvent) -> Output:
+    """A finished fact goes straight to its topic, completed by what its batch says."""
+    if event.kind == ACTIVITY:
+        activity = activity_pb2.Activity()
+        activity.CopyFrom(event.activity)
+        activity.node_id, activity.timestamp_ns = batch.node_id, event.timestamp_ns
+        return ActivityOut(activity)
+    key = secrets_pb2.KeyLogEntry()
+    key.CopyFrom(event.key)
+    key.node_id, key.timestamp_ns = batch.node_id, event.timestamp_ns
+    key.connection_uuid = key.connection_uuid or batch.connection.uuid
+    return SecretOut(key)

@@ -6,7 +6,6 @@ from enum import Enum
 from typing import NamedTuple, TypeAlias
 
 from fleetcap_proto.v1 import activity_pb2, secrets_pb2
-
 from fleetcap_streams.protocols.contract import Message
 
 
