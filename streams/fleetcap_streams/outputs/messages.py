@@ -1,0 +1,185 @@
+"""Values of the engine as messages of the schema. The one way out: records and JSON are both made from these."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from fleetcap_proto.v1 import common_pb2, connection_pb2, event_pb2, exchange_pb2
+from fleetcap_streams.engine.values import ConnectionInfo, ConnectionOut, ExchangeOut, MessageOut, Totals
+from fleetcap_streams.outputs.text import as_payload
+from fleetcap_streams.protocols.contract import Attribute, Http, Message
+
+DIRECTIONS = (common_pb2.DIRECTION_RECEIVED, common_pb2.DIRECTION_SENT)
+OPENED, CLOSED = connection_pb2.CONNECTION_STATE_OPENED, connection_pb2.CONNECTION_STATE_CLOSED
+
+
+def connection(info: ConnectionInfo) -> common_pb2.Connection:
+    """Who and where."""
+    return common_pb2.Connection(
+        uuid=info.uuid,
+        revision=info.revision,
+        process=process(info),
+        tid=info.tid,
+        fd=info.fd,
+        local=common_pb2.Endpoint(ip=info.local.ip, port=info.local.port),
+        remote=common_pb2.Endpoint(ip=info.remote.ip, port=info.remote.port),
+        sock=info.sock,
+        role=common_pb2.Role.Name(info.role),
+        source=common_pb2.Source.Name(info.source),
+        library=info.library,
+        tls_version=info.tls_version,
+        joined=info.joined,
+    )
+
+
+def process(info: ConnectionInfo) -> common_pb2.Process:
+    """The process that holds the connection."""
+    return common_pb2.Process(
+        pid=info.pid,
+        comm=info.comm,
+        start_ns=info.process_start_ns,
+        uid=info.uid,
+        command_line=info.command_line,
+        parent_pid=info.parent_pid,
+        container_id=info.container_id,
+        labels=dict(info.labels),
+    )
+
+
+def message(value: Message, number: int = 0) -> exchange_pb2.Message:
+    """One decoded unit."""
+    return exchange_pb2.Message(
+        protocol=value.protocol,
+        direction=DIRECTIONS[value.direction],
+        start_ns=value.start_ns,
+        end_ns=value.end_ns,
+        body=value.body,
+        body_size=value.body_size,
+        body_sha256=value.body_sha256,
+        encoded_size=value.encoded_size,
+        complete=value.complete,
+        missing_bytes=value.missing_bytes,
+        notes=value.notes,
+        http=None if value.http is None else http(value.http),
+        attributes=attributes(value.attributes),
+        number=number,
+    )
+
+
+def event(output: MessageOut) -> event_pb2.Event:
+    """A message in the reference's shape."""
+    info, value = output.connection, output.message
+    payload = as_payload(value.head, value.body)
+    plain = bool(value.head) or payload == value.body
+    return event_pb2.Event(
+        timestamp=value.start_ns,
+        uuid=info.event_uuid(value.direction, value.tid, value.comm),
+        pid=info.pid,
+        pname=value.comm or info.comm,
+        src_ip=info.local.ip,
+        src_port=info.local.port,
+        dst_ip=info.remote.ip,
+        dst_port=info.remote.port,
+        type=int(value.direction),
+        length=min(len(value.head) + value.body_size, 0xFFFFFFFF),
+        payload=payload,
+        protocol=value.protocol,
+        connection_uuid=info.uuid,
+        number=output.number,
+        complete=value.complete,
+        missing_bytes=value.missing_bytes,
+        raw=b"" if plain else value.body,
+    )
+
+
+def exchange(output: ExchangeOut) -> exchange_pb2.Exchange:
+    """A request with its response."""
+    info = output.connection
+    first = output.request or output.response
+    return exchange_pb2.Exchange(
+        connection_uuid=info.uuid,
+        node_id=info.node_id,
+        protocol=(output.response or first).protocol if first else "",
+        number=output.number,
+        process=process(info),
+        local=common_pb2.Endpoint(ip=info.local.ip, port=info.local.port),
+        remote=common_pb2.Endpoint(ip=info.remote.ip, port=info.remote.port),
+        role=common_pb2.Role.Name(info.role),
+        request=None if output.request is None else message(output.request),
+        response=None if output.response is None else message(output.response),
+        # Clocks of threads on several processors may disagree by less than an event takes; time never runs back for a reader.
+        latency_ns=None if output.latency_ns is None else max(output.latency_ns, 0),
+        interim=[message(each) for each in output.interim],
+    )
+
+
+def connection_record(output: ConnectionOut) -> connection_pb2.ConnectionRecord:
+    """A connection that was first seen, or a segment of it that ended."""
+    return connection_pb2.ConnectionRecord(
+        connection=connection(output.connection),
+        node_id=output.connection.node_id,
+        boot_id=output.connection.boot_id,
+        state=OPENED if output.reason is None else CLOSED,
+        close_reason=None if output.reason is None else connection_pb2.CloseReason.Name(output.reason.value),
+        opened_ns=output.opened_ns,
+        closed_ns=output.closed_ns,
+        protocol=output.protocol,
+        received=_totals(output.received),
+        sent=_totals(output.sent),
+        exchanges=output.exchanges,
+        segment=output.segment,
+        notes=output.notes,
+    )
+
+
+def http(value: Http) -> exchange_pb2.Http:
+    """What HTTP alone has."""
+    return exchange_pb2.Http(
+        method=value.method,
+        target=value.target,
+        authority=value.authority,
+        version=value.version,
+        status=value.status,
+        reason=value.reason,
+        headers=_headers(value.headers),
+        trailers=_headers(value.trailers),
+    )
+
+
+def attributes(values: Mapping[str, Attribute]) -> list[exchange_pb2.Attribute]:
+    """Facts of a protocol that has no message type of its own; what is None is left out."""
+    return [_attribute(name, item) for name, item in values.items() if item is not None]
+
+
+def _headers(pairs: Iterable[tuple[str, str]]) -> list[exchange_pb2.Header]:
+    return [exchange_pb2.Header(name=name, value=value) for name, value in pairs]
+
+
+def _totals(totals: Totals) -> connection_pb2.DirectionTotals:
+    return connection_pb2.DirectionTotals(
+        bytes=totals.bytes,
+        missing_bytes=totals.missing_bytes,
+        gaps=totals.gaps,
+        duplicate_bytes=totals.duplicate_bytes,
+        messages=totals.messages,
+    )
+
+
+def _attribute(name: str, value: Attribute) -> exchange_pb2.Attribute:
+    match value:
+        case bool():  # before int, which it is too
+            return exchange_pb2.Attribute(name=name, flag=value)
+        case int():
+            return exchange_pb2.Attribute(name=name, number=value)
+        case float():
+            return exchange_pb2.Attribute(name=name, real=value)
+        case str():
+            return exchange_pb2.Attribute(name=name, text=value)
+        case bytes():
+            return exchange_pb2.Attribute(name=name, data=value)
+        case Mapping():
+            items = [_attribute(key, item) for key, item in value.items()]
+            return exchange_pb2.Attribute(name=name, list=exchange_pb2.AttributeList(items=items))
+        case Sequence():
+            items = [_attribute("", item) for item in value]
+            return exchange_pb2.Attribute(name=name, list=exchange_pb2.AttributeList(items=items))
+        case None:
+            return exchange_pb2.Attribute(name=name)

@@ -1,0 +1,95 @@
+"""Values of the engine as records of the output topics."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol, assert_never
+
+from fleetcap_proto import topics
+from fleetcap_proto.v1 import ecapture_pb2, event_pb2
+from fleetcap_streams.engine.values import (
+    ActivityOut,
+    ConnectionOut,
+    DeadLetterOut,
+    ExchangeOut,
+    MessageOut,
+    Output,
+    SecretOut,
+)
+from fleetcap_streams.outputs import messages
+from fleetcap_streams.outputs.wire import Wire
+
+
+class OutRecord(NamedTuple):
+    """A record to be written; `topic` without prefix, the partition is the source's."""
+
+    topic: str
+    key: bytes | None
+    value: bytes
+    headers: Sequence[tuple[str, bytes]] = ()
+
+
+class Source(Protocol):
+    """The record of the raw topic that led to an output."""
+
+    @property
+    def topic(self) -> str:
+        """With its prefix."""
+
+    @property
+    def partition(self) -> int:
+        """Of that topic."""
+
+
+def _ecapture(event: event_pb2.Event) -> bytes:
+    shared = {field.name for field in ecapture_pb2.EcaptureEvent.DESCRIPTOR.fields}
+    payload = ecapture_pb2.EcaptureEvent(**{name: getattr(event, name) for name in shared})
+    entry = ecapture_pb2.EcaptureLogEntry(log_type=event_pb2.LOG_TYPE_EVENT, event_payload=payload)
+    return entry.SerializeToString()
+
+
+@dataclass(frozen=True, slots=True)
+class Encoder:
+    """Encodes outputs. `secrets`: key material is written too; `ecapture`: events in the numbering of eCapture's releases."""
+
+    secrets: bool = False
+    ecapture: bool = False
+    _wire: Wire = field(default_factory=Wire, init=False, repr=False, compare=False)
+
+    def __call__(self, output: Output, source: Source) -> list[OutRecord]:
+        """The records an output becomes: one, or none for key material that was not asked for."""
+        match output:
+            case MessageOut():
+                value = _ecapture(messages.event(output)) if self.ecapture else self._wire.log_entry(output)
+                return [OutRecord(topics.EVENTS, output.connection.uuid.encode(), value)]
+            case ExchangeOut():
+                value = self._wire.exchange(output)
+                return [OutRecord(topics.EXCHANGES, output.connection.uuid.encode(), value)]
+            case ConnectionOut():
+                value = messages.connection_record(output).SerializeToString(deterministic=True)
+                return [OutRecord(topics.CONNECTIONS, output.connection.uuid.encode(), value)]
+            case ActivityOut():
+                activity = output.activity
+                return [OutRecord(topics.ACTIVITY, activity.node_id.encode(), activity.SerializeToString(deterministic=True))]
+            case SecretOut():
+                key = output.key
+                return [OutRecord(topics.SECRETS, key.client_random, key.SerializeToString())] if self.secrets else []
+            case DeadLetterOut():
+                return [_dead_letter(output, source)]
+            case _:
+                assert_never(output)
+
+
+def _dead_letter(output: DeadLetterOut, source: Source) -> OutRecord:
+    record = output.record
+    headers = [
+        ("fleetcap-error", output.reason.encode()),
+        ("fleetcap-source-topic", source.topic.encode()),
+        ("fleetcap-source-partition", str(source.partition).encode()),
+        ("fleetcap-source-offset", str(record.offset).encode()),
+    ]
+    if record.key is not None:
+        headers.append(("fleetcap-source-key", record.key))
+    if record.value is None:
+        headers.append(("fleetcap-source-value", b"null"))  # a tombstone would be an empty value here
+    key = f"{source.topic}-{source.partition}-{record.offset}".encode()
+    return OutRecord(topics.DEADLETTER, key, record.value or b"", headers)

@@ -1,0 +1,99 @@
+"""JSON objects for programs: documented fields, always valid, nothing of the bytes lost."""
+
+import base64
+import json
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fleetcap_proto.v1 import common_pb2, exchange_pb2
+from fleetcap_streams.outputs import json_lines, messages
+from fleetcap_streams.protocols.contract import Direction, Http, Message, Role
+
+
+def exchange(body: bytes = b"", **fields: object) -> dict[str, object]:
+    request = exchange_pb2.Message(
+        protocol="http1",
+        start_ns=5,
+        http=exchange_pb2.Http(
+            method="GET",
+            target="/",
+            authority="h",
+            version="1.1",
+            headers=[exchange_pb2.Header(name="a", value="1"), exchange_pb2.Header(name="A", value="2")],
+        ),
+    )
+    response = exchange_pb2.Message(
+        protocol="http1",
+        http=exchange_pb2.Http(status=200, reason="OK", version="1.1"),
+        body=body,
+        body_size=fields.get("size", len(body)),  # type: ignore[arg-type]
+        complete=True,
+    )
+    value = exchange_pb2.Exchange(
+        connection_uuid="c", protocol="http1", latency_ns=7, request=request, response=response, role="ROLE_CLIENT"
+    )
+    return json.loads(json_lines.line(json_lines.exchange(value)))  # type: ignore[no-any-return]
+
+
+def test_an_exchange_has_the_documented_fields():
+    found = exchange(b"hi")
+    assert list(found)[:4] == ["kind", "protocol", "connection", "timestamp_ns"]
+    assert (found["kind"], found["protocol"], found["timestamp_ns"], found["latency_ns"]) == ("exchange", "http1", 5, 7)
+    request, response = found["request"], found["response"]
+    assert isinstance(request, dict)
+    assert isinstance(response, dict)
+    assert {name: request[name] for name in ("method", "target", "authority", "version")} == {
+        "method": "GET",
+        "target": "/",
+        "authority": "h",
+        "version": "1.1",
+    }
+    assert request["headers"] == [["a", "1"], ["A", "2"]]
+    assert "status" not in request
+    assert {name: response[name] for name in ("status", "body", "body_size", "complete", "missing_bytes", "trailers")} == {
+        "status": 200,
+        "body": "hi",
+        "body_size": 2,
+        "complete": True,
+        "missing_bytes": 0,
+        "trailers": [],
+    }
+
+
+def test_text_that_was_cut_inside_a_character_is_still_text():
+    response = exchange("grün".encode()[:3], size=5)["response"]
+    assert isinstance(response, dict)
+    assert (response["body"], "body_encoding" in response) == ("gr", False)
+
+
+@given(st.binary(max_size=100))
+def test_a_body_can_be_had_back_byte_for_byte(body: bytes):
+    response = exchange(body)["response"]
+    assert isinstance(response, dict)
+    text = response["body"]
+    assert (base64.b64decode(text) if response.get("body_encoding") == "base64" else text.encode()) == body
+
+
+def test_a_protocols_own_facts_stand_among_the_fields():
+    value = Message(
+        "redis",
+        Direction.SENT,
+        Role.SINGLE,
+        0,
+        1,
+        1,
+        http=Http(),
+        attributes={"command": "GET", "rows": 3, "ok": True, "list": ["a", 1], "map": {"x": 1.5}, "none": None},
+    )
+    found = json_lines.message(messages.message(value, 4), common_pb2.Connection(uuid="c"), "n")
+    assert {name: found[name] for name in ("command", "rows", "ok", "list", "map", "number", "direction")} == {
+        "command": "GET",
+        "rows": 3,
+        "ok": True,
+        "list": ["a", 1],
+        "map": {"x": 1.5},
+        "number": 4,
+        "direction": "sent",
+    }
+    assert "none" not in found
