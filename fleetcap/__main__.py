@@ -1,0 +1,5 @@
+"""`python -m fleetcap` is `fleetcap`."""
+
+from fleetcap.cli import main
+
+main()

@@ -1,0 +1,301 @@
+"""The commands and their options.
+
+What they do stands in `commands/`, imported when called: a node that only captures needs nothing of the worker, and `--help`
+needs nothing at all.
+
+Exit codes: 0 done, 1 failed, 2 called wrongly, 130 or 143 ended at once by a second signal.
+"""
+
+import os
+import sys
+import traceback
+from importlib.metadata import version as version_of
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from fleetcap.settings import Settings, load
+
+app = typer.Typer(
+    help="See inside the encrypted connections of a whole fleet.\n\n"
+    "Only on systems you may inspect: what it shows is plaintext, passwords and all.",
+    epilog="Every option can also be set as a variable, FLEETCAP_BODY_LIMIT for --body-limit, or in a TOML file (--config).",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+topics_app = typer.Typer(help="Create the topics.", no_args_is_help=True)
+app.add_typer(topics_app, name="topics")
+
+OURS = ("fleetcap", "fleetcap_producer", "fleetcap_streams", "fleetcap_bpf", "fleetcap_proto")
+
+Config = Annotated[
+    Path | None, typer.Option(help="TOML file; also FLEETCAP_CONFIG. Default: /etc/fleetcap/fleetcap.toml if there.")
+]
+Servers = Annotated[str | None, typer.Option("--bootstrap-servers", "-b", help="Kafka. Default: 127.0.0.1:9092.")]
+Kafka = Annotated[list[str] | None, typer.Option(help="A librdkafka option, NAME=VALUE: TLS, SASL, tuning. Repeatable.")]
+Prefix = Annotated[str | None, typer.Option(help="Stands before every topic's name, to share a cluster.")]
+LogLevel = Annotated[str | None, typer.Option(help="debug, info, warning or error.")]
+BodyLimit = Annotated[int | None, typer.Option(help="Bytes kept of each body; size and SHA-256 are of all. Default: 65536.")]
+IdleTimeout = Annotated[int | None, typer.Option(help="Ends connections without a socket, milliseconds. Default: 1000.")]
+SocketTimeout = Annotated[int | None, typer.Option(help="Ends sockets whose destroy was lost, milliseconds. Default: 1800000.")]
+Form = Annotated[
+    str, typer.Option("--format", "-f", help="table, json, text (the reference's) or hex. Default: table on a terminal.")
+]
+Pids = Annotated[list[int] | None, typer.Option("--pid", "-p", help="Only this process. Repeatable.")]
+Comms = Annotated[list[str] | None, typer.Option("--comm", "-c", help="Only processes or threads of this name. Repeatable.")]
+Uids = Annotated[list[int] | None, typer.Option("--uid", "-u", help="Only processes of this user id. Repeatable.")]
+Ports = Annotated[list[int] | None, typer.Option("--port", help="Only this port, local or remote. Repeatable.")]
+Cgroups = Annotated[list[str] | None, typer.Option("--cgroup", help="Only this control group and those below it. Repeatable.")]
+Libraries = Annotated[list[Path] | None, typer.Option("--library", help="Probe this TLS library too. Repeatable.")]
+NodeId = Annotated[str | None, typer.Option(help="Names this machine. Default: its host name.")]
+RingPages = Annotated[int | None, typer.Option(help="Kernel buffer in pages of 4 KiB, a power of two. Default: 4096.")]
+
+
+@app.command(epilog="fleetcap broker --port 9092 --data-dir ./kafka-data")
+def broker(
+    port: Annotated[int, typer.Option(help="0 takes a free one.")] = 9092,
+    data_dir: Annotated[Path | None, typer.Option(help="Keep the data here. Default: a temporary folder.")] = None,
+    topics: Annotated[bool, typer.Option(help="Create fleetcap's topics.")] = True,
+    topic_prefix: Prefix = None,
+    config: Config = None,
+) -> None:
+    """Run a real Apache Kafka here, one node on loopback: to try things out, not for a fleet."""
+    from fleetcap.commands import broker as command
+
+    settings = load({"topic_prefix": topic_prefix}, config)
+    raise typer.Exit(command.serve(settings, port, data_dir, create=topics))
+
+
+@topics_app.command("create")
+def topics_create(
+    bootstrap_servers: Servers = None,
+    partitions: Annotated[int | None, typer.Option(min=1, help="Of every topic. Default: 12.")] = None,
+    replication: Annotated[int | None, typer.Option(min=1, help="Default: the cluster's.")] = None,
+    kafka: Kafka = None,
+    topic_prefix: Prefix = None,
+    config: Config = None,
+) -> None:
+    """Create the topics that are missing and tell which differ from what fleetcap needs."""
+    from fleetcap.commands import broker as command
+
+    settings = load({"bootstrap_servers": bootstrap_servers, "kafka": kafka, "topic_prefix": topic_prefix}, config)
+    raise typer.Exit(command.create_topics(settings, partitions, replication))
+
+
+@app.command(epilog="fleetcap capture --comm nginx --port 443 -b kafka:9092")
+def capture(
+    bootstrap_servers: Servers = None,
+    pids: Pids = None,
+    comms: Comms = None,
+    uids: Uids = None,
+    ports: Ports = None,
+    cgroups: Cgroups = None,
+    libraries: Libraries = None,
+    node_id: NodeId = None,
+    ring_pages: RingPages = None,
+    kafka: Kafka = None,
+    topic_prefix: Prefix = None,
+    config: Config = None,
+) -> None:
+    """Tap TLS libraries on this node and ship what crosses them to Kafka. Needs root.
+
+    Ctrl-C brings out what was captured; a second one ends at once.
+    """
+    settings = load(_given(locals()), config)
+    from fleetcap.commands import capture as command
+
+    raise typer.Exit(command.to_kafka(settings))
+
+
+@app.command(epilog="fleetcap worker -b kafka:9092 --group fleetcap")
+def worker(
+    bootstrap_servers: Servers = None,
+    group: Annotated[str | None, typer.Option(help="Workers of a group share the partitions. Default: fleetcap.")] = None,
+    body_limit: BodyLimit = None,
+    idle_timeout_ms: IdleTimeout = None,
+    socket_timeout_ms: SocketTimeout = None,
+    checkpoint_interval_ms: Annotated[int | None, typer.Option(help="Default: 200.")] = None,
+    secrets: Annotated[bool | None, typer.Option("--secrets", help="Write key material to its topic. Off by default.")] = None,
+    ecapture: Annotated[bool | None, typer.Option("--ecapture", help="Number events as eCapture's releases do.")] = None,
+    web_port: Annotated[int | None, typer.Option(help="Serve Faust's pages on loopback. Off by default.")] = None,
+    log_level: LogLevel = None,
+    kafka: Kafka = None,
+    topic_prefix: Prefix = None,
+    config: Config = None,
+) -> None:
+    """Put captured connections together, decode them, and write the output topics. Start as many as there is work for."""
+    settings = load(_given(locals()), config)
+    from fleetcap.commands import worker as command
+
+    raise typer.Exit(command.run(settings))
+
+
+@app.command(epilog="fleetcap tail --process curl --status 5xx --from beginning")
+def tail(
+    bootstrap_servers: Servers = None,
+    topic: Annotated[list[str] | None, typer.Option(help="exchanges, events, connections, deadletter. Repeatable.")] = None,
+    form: Form = "",
+    start: Annotated[str, typer.Option("--from", help="latest or beginning.")] = "latest",
+    process: Annotated[str, typer.Option(help="Name or pid.")] = "",
+    host: Annotated[str, typer.Option(help="Part of the host name.")] = "",
+    method: Annotated[str, typer.Option(help="As GET.")] = "",
+    status: Annotated[str, typer.Option(help="404, 5xx, 400-499, or several with commas.")] = "",
+    protocol: Annotated[str, typer.Option(help="As http1.")] = "",
+    count: Annotated[int, typer.Option("--count", "-n", min=0, help="Stop after so many.")] = 0,
+    idle: Annotated[float | None, typer.Option("--exit-when-idle", help="Stop after so many seconds without a record.")] = None,
+    kafka: Kafka = None,
+    topic_prefix: Prefix = None,
+    config: Config = None,
+) -> None:
+    """Show decoded traffic as it comes: a table on a terminal, JSON lines in a pipe."""
+    settings = load({"bootstrap_servers": bootstrap_servers, "kafka": kafka, "topic_prefix": topic_prefix}, config)
+    from fleetcap.commands import tail as command
+    from fleetcap.show.filtering import Filter, parse_statuses
+
+    topic = topic or ["events" if form in ("text", "hex") else "exchanges"]
+    _one_of("--topic", topic, tuple(command.NAMES))
+    _one_of("--from", [start], ("latest", "beginning"))
+    only = Filter(process, host, method, parse_statuses(status), protocol)
+    options = command.Options(tuple(topic), _form(form), start == "beginning", count, idle, only)
+    raise typer.Exit(command.run(settings, options))
+
+
+@app.command(epilog="fleetcap decode traffic.fcap --format json")
+def decode(
+    file: Annotated[Path, typer.Argument(help="A recording made by `fleetcap record`.", show_default=False)],
+    form: Form = "",
+    body_limit: BodyLimit = None,
+    idle_timeout_ms: IdleTimeout = None,
+    socket_timeout_ms: SocketTimeout = None,
+    config: Config = None,
+) -> None:
+    """Decode a file with the worker's own engine; no Kafka needed."""
+    limits = {"body_limit": body_limit, "idle_timeout_ms": idle_timeout_ms, "socket_timeout_ms": socket_timeout_ms}
+    settings = load(limits, config)
+    from fleetcap.commands import decode as command
+
+    raise typer.Exit(command.run(settings, file, _form(form)))
+
+
+@app.command(epilog="fleetcap record --live --comm curl --output curl.fcap")
+def record(
+    output: Annotated[Path, typer.Option("--output", "-o", help="The file to write; must not exist.", show_default=False)],
+    live: Annotated[bool, typer.Option("--live", help="Capture on this node instead of reading Kafka. Needs root.")] = False,
+    start: Annotated[str, typer.Option("--from", help="beginning or latest, of the raw topic.")] = "beginning",
+    follow: Annotated[bool, typer.Option("--follow", help="Go on until Ctrl-C instead of stopping at the end.")] = False,
+    bootstrap_servers: Servers = None,
+    pids: Pids = None,
+    comms: Comms = None,
+    uids: Uids = None,
+    ports: Ports = None,
+    cgroups: Cgroups = None,
+    libraries: Libraries = None,
+    node_id: NodeId = None,
+    ring_pages: RingPages = None,
+    kafka: Kafka = None,
+    topic_prefix: Prefix = None,
+    config: Config = None,
+) -> None:
+    """Write raw captures into a file: the raw topic up to its end, or with --live what crosses this node.
+
+    The file holds plaintext: keep it as you would keep passwords.
+    """
+    given = _given(locals(), without=("output", "live", "start", "follow"))
+    settings = load(given, config)
+    if live:
+        from fleetcap.commands import capture as live_command
+
+        raise typer.Exit(live_command.to_file(settings, output))
+    from fleetcap.commands import record as command
+
+    _one_of("--from", [start], ("latest", "beginning"))
+    raise typer.Exit(command.record(settings, output, beginning=start == "beginning", follow=follow or start == "latest"))
+
+
+@app.command("import", epilog="fleetcap import traffic.fcap -b 127.0.0.1:9092")
+def import_(
+    file: Annotated[Path, typer.Argument(help="A recording made by `fleetcap record`.", show_default=False)],
+    bootstrap_servers: Servers = None,
+    kafka: Kafka = None,
+    topic_prefix: Prefix = None,
+    config: Config = None,
+) -> None:
+    """Write a recording into the raw topic, for workers to decode."""
+    settings = load({"bootstrap_servers": bootstrap_servers, "kafka": kafka, "topic_prefix": topic_prefix}, config)
+    from fleetcap.commands import record as command
+
+    raise typer.Exit(command.import_file(settings, file))
+
+
+@app.command()
+def doctor(bootstrap_servers: Servers = None, kafka: Kafka = None, topic_prefix: Prefix = None, config: Config = None) -> None:
+    """Say whether this machine can capture, and what to do where it cannot."""
+    settings = load({"bootstrap_servers": bootstrap_servers, "kafka": kafka, "topic_prefix": topic_prefix}, config)
+    from fleetcap.commands import doctor as command
+
+    raise typer.Exit(command.run(settings))
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)] = False,
+) -> None:
+    """See inside the encrypted connections of a whole fleet."""
+    if version:
+        sys.stdout.write(f"fleetcap {version_of('fleetcap')}\n")
+        raise typer.Exit
+
+
+def _given(values: dict[str, Any], without: tuple[str, ...] = ()) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if name in Settings.model_fields and name not in without}
+
+
+def _one_of(flag: str, values: list[str], allowed: tuple[str, ...]) -> None:
+    for value in values:
+        if value not in allowed:
+            raise typer.BadParameter(f"{flag}={value} cannot be used: give {', '.join(filter(None, allowed))}")
+
+
+def _form(form: str) -> str:
+    _one_of("--format", [form], ("", "table", "json", "text", "hex"))
+    return form
+
+
+def main() -> None:
+    """Run the command and end the process; whatever goes wrong is one line on stderr."""
+    try:
+        code = app(standalone_mode=False)
+    except typer.TyperException as error:
+        context = getattr(error, "ctx", None)
+        _complain(f"{error.format_message().rstrip('.')}; see `{context.command_path if context else 'fleetcap'} --help`")
+        code = 2
+    except (KeyboardInterrupt, typer.Abort):
+        code = 130
+    except BrokenPipeError:  # the reader of our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    except ModuleNotFoundError as error:
+        _complain(f"{error.name} is not installed; install fleetcap with the extra this command needs, or run scripts/setup")
+        code = 1
+    except Exception as error:  # noqa: BLE001 - the last place where an error can be put into one line
+        _complain(_one_line(error))
+        code = 1
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _one_line(error: Exception) -> str:
+    if type(error).__module__.partition(".")[0] in OURS:
+        return " ".join(str(error).split())
+    if os.environ.get("FLEETCAP_DEBUG"):
+        traceback.print_exception(error)
+    # Not the error's own text, which may hold captured bytes; an operating system's never does.
+    what = f"{type(error).__name__}: {error}" if isinstance(error, OSError) else type(error).__name__
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{what} at {Path(frame.filename).name}:{frame.lineno}; this is a defect, please report it with FLEETCAP_DEBUG=1"
+
+
+def _complain(line: str) -> None:
+    sys.stderr.write(f"fleetcap: {line}\n")

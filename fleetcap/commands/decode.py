@@ -1,0 +1,73 @@
+"""`fleetcap decode`: the engine on a file, with no broker."""
+
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from fleetcap.commands.worker import engine_limits
+from fleetcap.progress import with_progress
+from fleetcap.recording import Recorded, RecordingError, read_recording
+from fleetcap.settings import Settings
+from fleetcap.show.printer import EVENT_FORMS, Printer, printer
+from fleetcap_streams.engine.engine import Engine
+from fleetcap_streams.engine.limits import EngineLimits
+from fleetcap_streams.engine.values import ConnectionOut, DeadLetterOut, ExchangeOut, MessageOut, Output
+from fleetcap_streams.outputs import messages
+from fleetcap_streams.protocols.contract import Role
+from fleetcap_streams.protocols.registry import default_registry
+
+
+def run(settings: Settings, file: Path, form: str) -> int:
+    """Decode a recording and show what is in it; returns the exit code."""
+    show = printer(form, sys.stdout)
+    as_events = form in EVENT_FORMS
+    failure: list[RecordingError] = []
+    for where, output in decoded(_until_damaged(file, failure), engine_limits(settings)):
+        _show(show, output, where, as_events=as_events)
+    if failure:
+        raise failure[0]
+    return 0
+
+
+def decoded(records: Iterable[Recorded], limits: EngineLimits) -> Iterator[tuple[str, Output]]:
+    """What records lead to, each with the place (partition-offset) of the record that led to it."""
+    registry = default_registry()
+    engines: dict[int, Engine] = {}
+    for partition, record in records:
+        engine = engines.get(partition)
+        if engine is None:
+            engine = engines[partition] = Engine(registry, limits)
+        for output in engine.feed((record,)):
+            yield f"{partition}-{record.offset}", output
+    for partition, engine in engines.items():
+        for output in engine.drain():
+            yield f"{partition}-end", output
+
+
+def _until_damaged(file: Path, failure: list[RecordingError]) -> Iterator[Recorded]:
+    """Records of a file; what comes before damage is decoded and ended like a whole file, and then the damage is told."""
+    given = False
+    try:
+        for recorded in with_progress(read_recording(file), file, "decoding"):
+            given = True
+            yield recorded
+    except RecordingError as error:
+        if not given:
+            raise
+        failure.append(error)
+
+
+def _show(show: Printer, output: Output, where: str, *, as_events: bool) -> None:
+    match output:
+        case MessageOut() if as_events:
+            show.event(messages.event(output))
+        case MessageOut(message=message, connection=info) if message.role is Role.SINGLE:
+            show.message(messages.message(message, output.number), messages.connection(info), info.node_id)
+        case ExchangeOut():
+            show.exchange(messages.exchange(output))
+        case ConnectionOut(reason=reason) if reason is not None:
+            show.connection(messages.connection_record(output))
+        case DeadLetterOut():
+            show.error(output.reason, f"record {where}")
+        case _:
+            pass  # the messages of an exchange come with it; finished facts need no decoding

@@ -1,0 +1,40 @@
+"""`fleetcap worker`: the Faust app with our engine and our outputs."""
+
+from fleetcap.settings import Settings
+from fleetcap_streams.engine.engine import Engine
+from fleetcap_streams.engine.limits import EngineLimits
+from fleetcap_streams.outputs.records import Encoder
+from fleetcap_streams.protocols.contract import Limits
+from fleetcap_streams.protocols.registry import default_registry
+from fleetcap_streams.worker import Parts, WorkerConfig, run_worker
+
+
+def run(settings: Settings) -> int:
+    """Run until a signal comes or something fails; returns the exit code."""
+    limits = engine_limits(settings)
+    registry = default_registry()
+    config = WorkerConfig(
+        bootstrap_servers=settings.bootstrap_servers,
+        group=settings.group,
+        topic_prefix=settings.topic_prefix,
+        kafka_options=settings.kafka,
+        limits=limits,
+        checkpoint_interval_ms=settings.checkpoint_interval_ms,
+        tick_interval_ms=settings.tick_interval_ms,
+        session_timeout_ms=settings.session_timeout_ms,
+        web_host=settings.web_host,
+        web_port=settings.web_port,
+        log_level=settings.log_level,
+    )
+    encode = Encoder(secrets=settings.secrets, ecapture=settings.ecapture)
+    return run_worker(config, Parts(lambda: Engine(registry, limits), encode))
+
+
+def engine_limits(settings: Settings) -> EngineLimits:
+    """The engine's limits as set."""
+    return EngineLimits(
+        idle_timeout_ms=settings.idle_timeout_ms,
+        idle_grace_ms=settings.idle_grace_ms,
+        socket_timeout_ms=settings.socket_timeout_ms,
+        parser=Limits(body=settings.body_limit),
+    )

@@ -1,0 +1,151 @@
+"""All settings, typed, from three places: flags, then FLEETCAP_* variables, then a TOML file.
+
+It owns where a value comes from, so that a wrong one can be named with its source. It must not know commands.
+"""
+
+import os
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+    TomlConfigSettingsSource,
+)
+
+PREFIX = "FLEETCAP_"
+SYSTEM_FILE = Path("/etc/fleetcap/fleetcap.toml")
+# These may hold secrets, so a wrong one is named but never shown.
+HIDDEN = frozenset({"kafka"})
+
+
+class WrongSettingError(Exception):
+    """A setting cannot be used. One line: its name, its value, where it came from, what is allowed."""
+
+
+class Settings(BaseSettings):
+    """Every setting of every command. Times are milliseconds, sizes are bytes.
+
+    Lists are given as repeated flags, as comma-separated text in variables, as arrays in the file.
+    """
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
+
+    bootstrap_servers: str = Field("127.0.0.1:9092", min_length=1)
+    kafka: Annotated[dict[str, str], NoDecode] = {}  # librdkafka's options
+    topic_prefix: str = Field("", pattern=r"^[a-zA-Z0-9._-]*$")
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    node_id: str = Field(default_factory=socket.gethostname, min_length=1)
+    pids: Annotated[list[Annotated[int, Field(gt=0)]], NoDecode] = []
+    comms: Annotated[list[str], NoDecode] = []
+    uids: Annotated[list[Annotated[int, Field(ge=0)]], NoDecode] = []
+    ports: Annotated[list[Annotated[int, Field(gt=0, lt=65536)]], NoDecode] = []
+    cgroups: Annotated[list[str], NoDecode] = []
+    libraries: Annotated[list[Path], NoDecode] = []
+    ring_pages: int = Field(4096, gt=0, le=1 << 18)
+    max_call_bytes: int = Field(1 << 20, ge=1 << 14, le=1 << 20)
+    queue_bytes: int = Field(512 << 20, ge=1 << 20)
+
+    group: str = Field("fleetcap", min_length=1)
+    idle_timeout_ms: int = Field(1000, gt=0)
+    idle_grace_ms: int = Field(500, ge=0)
+    socket_timeout_ms: int = Field(30 * 60 * 1000, gt=0)
+    body_limit: int = Field(64 * 1024, ge=0, le=1 << 20)
+    checkpoint_interval_ms: int = Field(200, gt=0)
+    tick_interval_ms: int = Field(500, gt=0)
+    session_timeout_ms: int = Field(10_000, ge=6000)
+    secrets: bool = False
+    ecapture: bool = False
+    web_host: str = "127.0.0.1"
+    web_port: int | None = Field(None, gt=0, lt=65536)
+
+    @field_validator("pids", "comms", "uids", "ports", "cgroups", "libraries", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+    @field_validator("kafka", mode="before")
+    @classmethod
+    def _pairs(cls, value: object) -> object:
+        if isinstance(value, Mapping):
+            return {name: str(item).lower() if isinstance(item, bool) else str(item) for name, item in value.items()}
+        parts = value.split(",") if isinstance(value, str) else value
+        if not isinstance(parts, list | tuple) or not all("=" in part for part in parts):
+            raise ValueError("give options as name=value, with librdkafka's names")
+        return {name.strip(): item.strip() for name, _, item in (part.partition("=") for part in parts)}
+
+    def client_options(self) -> dict[str, str]:
+        """Librdkafka's options with the address among them."""
+        return {**self.kafka, "bootstrap.servers": self.bootstrap_servers}
+
+
+def load(flags: Mapping[str, Any], file: Path | None = None) -> Settings:
+    """Merge the three sources; `flags` holds only what was given, by field name.
+
+    Raises:
+        WrongSettingError: a value is not allowed, a name in the file is unknown, or the file cannot be read.
+    """
+    path = _file(file)
+
+    class Loaded(Settings):
+        @classmethod
+        def settings_customise_sources(
+            cls,
+            settings_cls: type[BaseSettings],
+            init_settings: PydanticBaseSettingsSource,
+            env_settings: PydanticBaseSettingsSource,
+            dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the library's signature
+            file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            sources = (init_settings, env_settings)
+            return sources if path is None else (*sources, TomlConfigSettingsSource(settings_cls, path))
+
+    given = {name: value for name, value in flags.items() if value not in (None, [], ())}
+    try:
+        return Loaded(**given)
+    except ValidationError as error:
+        raise WrongSettingError(_describe(error, given, path)) from None  # the original repeats values
+    except (SettingsError, ValueError, OSError) as error:
+        raise WrongSettingError(f"the configuration {path or 'in the environment'} cannot be read: {error}") from error
+
+
+def _file(given: Path | None) -> Path | None:
+    named = given or (Path(os.environ[PREFIX + "CONFIG"]) if os.environ.get(PREFIX + "CONFIG") else None)
+    if named is not None:
+        if not named.is_file() or not os.access(named, os.R_OK):
+            raise WrongSettingError(f"the configuration file {named} cannot be read; give another with --config")
+        return named
+    return SYSTEM_FILE if SYSTEM_FILE.is_file() and os.access(SYSTEM_FILE, os.R_OK) else None
+
+
+def _describe(error: ValidationError, flags: Mapping[str, Any], path: Path | None) -> str:
+    first = error.errors(include_url=False)[0]
+    name = str(first["loc"][0]) if first["loc"] else "settings"
+    if first["type"] == "extra_forbidden":
+        return f"unknown setting {name} in {path}; the README lists those there are"
+    why = first["msg"].removeprefix("Value error, ")
+    value = "" if name in HIDDEN else f"={first['input']!s}"
+    return f"{_source(name, flags, path)}{value} cannot be used: {why[:1].lower()}{why[1:]}"
+
+
+def _source(name: str, flags: Mapping[str, Any], path: Path | None) -> str:
+    if name in flags:
+        return f"flag {flag_name(name)}"
+    variable = PREFIX + name.upper()
+    # Variables' names are matched whatever their case.
+    if any(key.upper() == variable for key in os.environ):
+        return f"variable {variable}"
+    return f"{path}: {name}"
+
+
+def flag_name(name: str) -> str:
+    """How a setting is called on the command line; repeatable ones are in the singular there."""
+    singular = {"pids": "pid", "comms": "comm", "uids": "uid", "ports": "port", "cgroups": "cgroup", "libraries": "library"}
+    return "--" + singular.get(name, name).replace("_", "-")
