@@ -9,7 +9,7 @@ from confluent_kafka.admin import AdminClient
 from rich.console import Console
 
 from fleetcap.settings import Settings
-from fleetcap_producer.checks import Check, run_checks
+from fleetcap_producer.checks import Check, run_all
 from fleetcap_proto import topics
 
 _TIMEOUT_S = 3.0
@@ -17,7 +17,7 @@ _TIMEOUT_S = 3.0
 
 def run(settings: Settings) -> int:
     """Print every check and return 0 where this machine can capture, whatever is true of Kafka."""
-    checks = run_checks()
+    checks = run_all()
     console = Console(file=sys.stdout, highlight=False)
     for check in (*checks, *_kafka(settings)):
         _print(console, check)

@@ -8,11 +8,12 @@ from rich.text import Text
 
 from fleetcap_proto.v1 import common_pb2, connection_pb2, event_pb2, exchange_pb2
 
-# Time, process, arrow, method, status, what, size, latency. A terminal narrower than 80 columns wraps.
-_HEAD = ("TIME", "PROCESS", "", "METHOD", "STATUS", "WHAT", "SIZE", "LATENCY")
-_WIDTHS = (12, 18, 1, 7, 6, 0, 9, 9)
+# Time, process, arrow, method, status, what (all the room that is left), size, latency.
+_HEAD = ("TIME", "PROCESS", "", "METHOD", "CODE", "WHAT", "SIZE", "LATENCY")
+_WIDE = (12, 20, 1, 7, 4, 0, 9, 8)
+_NARROW = (8, 13, 1, 6, 4, 0, 8, 8)
+_NARROW_BELOW = 100  # columns of the terminal
 _RIGHT = frozenset({6, 7})
-_NARROW = 100  # below it, the process's width is cut
 _STATUS = {1: "cyan", 2: "green", 3: "blue", 4: "yellow", 5: "bold red"}
 _ARROWS = {common_pb2.ROLE_CLIENT: "→", common_pb2.ROLE_SERVER: "←"}
 
@@ -103,14 +104,13 @@ class TablePrinter:
         self._console.print(self._line(cells, styles), no_wrap=True, crop=False)
 
     def _line(self, cells: tuple[str, ...], styles: dict[int, str]) -> Text:
-        widths = list(_WIDTHS)
-        if self._console.width < _NARROW:
-            widths[1] = 13
+        narrow = self._console.width < _NARROW_BELOW
+        widths = list(_NARROW if narrow else _WIDE)
         widths[5] = max(12, self._console.width - sum(widths) - len(widths) + 1)
         line = Text()
         for index, (cell, width) in enumerate(zip(cells, widths, strict=True)):
             part = Text(cell, style=styles.get(index, ""))
-            part.truncate(width, overflow="ellipsis")
+            part.truncate(width, overflow="crop" if index == 0 else "ellipsis")
             part.align("right" if index in _RIGHT else "left", width)
             line.append_text(part)
             line.append(" " if index < len(widths) - 1 else "")

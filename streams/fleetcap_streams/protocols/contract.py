@@ -85,7 +85,8 @@ class Message:
     """One decoded protocol unit. Times are Unix nanoseconds of the node, sizes are bytes.
 
     `exchange` joins messages: a response answers the request with the same number. A parser counts them as it likes, as
-    long as a number is not used again before its exchange has ended. `head` is what the text form shows before the body.
+    long as a number is not used again before its exchange has ended; a response with number 0 is one whose request was never
+    seen and never will be. `head` is what the text form shows before the body.
     `body` is decoded and cut at the body limit; `body_size` and `body_sha256` are of the whole decoded body, kept or not,
     and the hash is empty where bytes are missing. `encoded_size` is the body's size on the wire without transfer coding.
     """
@@ -117,6 +118,28 @@ class WrongProtocol(Exception):  # noqa: N818 - not an error of ours: the bytes 
     """
 
 
+class SwitchProtocol(Exception):  # noqa: N818 - not an error: the peers agreed to speak something else from here on
+    """Raised by a parser as its last word, at any time: HTTP's 101 Upgrade, a CONNECT tunnel, STARTTLS and their like.
+
+    `messages` are those that the current chunk finished. `rest` holds, in order, what the parser was given but belongs to
+    the next protocol. `token` names that protocol as the peers did, to be found among the registry's `upgrades`; empty:
+    detect anew. `exchanges` is the highest exchange number used, so that the next parser's numbers do not collide.
+    """
+
+    def __init__(
+        self,
+        messages: "Sequence[Message]",
+        rest: "Sequence[tuple[Direction, Chunk, int]]",
+        token: str,
+        exchanges: int,
+    ) -> None:
+        super().__init__(token)
+        self.messages = messages
+        self.rest = rest
+        self.token = token
+        self.exchanges = exchanges
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What input can make grow, and how far. Sizes are bytes. What is cut says so in its message's notes."""
@@ -137,6 +160,7 @@ class Parser(Protocol):
 
         Raises:
             WrongProtocol: only before the parser has returned its first message.
+            SwitchProtocol: the parser's work is done; it is not called again.
         """
 
     def snapshot(self) -> bytes:
@@ -160,10 +184,13 @@ class Opening(NamedTuple):
 class ProtocolSpec:
     """A protocol as the registry holds it.
 
-    `probe` must answer the same for the same opening, whatever came before. `restore` takes what `snapshot` gave.
+    `probe` must answer the same for the same opening, whatever came before, and may change its mind only from MORE: that
+    makes detection independent of how bytes were cut into chunks. `restore` takes what `snapshot` gave. `upgrades` are the
+    lower-case names under which peers switch to this protocol, as HTTP's Upgrade field does (RFC 9110 section 7.8).
     """
 
     name: str
     probe: Callable[[Opening], Score]
     create: Callable[[Limits], Parser]
     restore: Callable[[Limits, bytes], Parser]
+    upgrades: tuple[str, ...] = ()

@@ -1,0 +1,125 @@
+/* Bytes of one call into the ring buffer, in chunks.
+ *
+ * Payload is copied from the process straight into reserved ring memory: a program in a uprobe can be preempted, so nothing
+ * per CPU would be safe to copy through.
+ */
+
+/* Wakes the reader once when WAKE_BYTES wait; otherwise it comes by itself every few milliseconds. */
+static __always_inline u64 wake_flags(u32 size)
+{
+	u64 waiting = bpf_ringbuf_query(EVENTS, BPF_RB_AVAIL_DATA);
+
+	/* 16: the record's header in the ring, and its padding */
+	if (waiting >= WAKE_BYTES && waiting - WAKE_BYTES < size + 16)
+		return BPF_RB_FORCE_WAKEUP;
+	return BPF_RB_NO_WAKEUP;
+}
+
+/* `at.captured` bytes of `from`, in a reservation for `size`, a power of two that holds them. */
+static __always_inline void submit(struct fc_data *at, u64 from, const u32 size)
+{
+	struct fc_data *record = events.ringbuf_reserve(sizeof(*record) + size);
+	u32 length = at->captured;
+
+	if (!record) {
+		lose_bytes(FC_LOSS_RING_EVENTS, length);
+		return;
+	}
+	*record = *at;
+	/* The verifier wants the bound on the very register; both steps leave 1..size as it is. */
+	if (length) {
+		length = ((length - 1) & (size - 1)) + 1;
+		if (bpf_probe_read_user((void *)record + sizeof(*record), length, (void *)from)) {
+			lose_bytes(FC_LOSS_FAULT_EVENTS, length);
+			record->captured = 0;
+		}
+	}
+	events.ringbuf_submit(record, wake_flags(sizeof(*record) + size));
+}
+
+/* A few sizes, so that a small event takes little of the ring: the verifier allows no reservation of a variable size. */
+static __always_inline void submit_sized(struct fc_data *at, u64 from)
+{
+	if (at->captured <= 128)
+		submit(at, from, 128);
+	else if (at->captured <= 512)
+		submit(at, from, 512);
+	else if (at->captured <= 2048)
+		submit(at, from, 2048);
+	else if (at->captured <= 8192)
+		submit(at, from, 8192);
+	else
+		submit(at, from, FC_CHUNK_SIZE);
+}
+
+static __always_inline u64 advance(u64 *position, u64 by)
+{
+#ifdef ATOMIC_FETCH
+	return __sync_fetch_and_add(position, by);
+#else
+	/* Before 5.12 no atomic gives the old value; OpenSSL's callers serialise the calls of one direction. */
+	u64 before = *position;
+
+	__sync_fetch_and_add(position, by);
+	return before;
+#endif
+}
+
+static __always_inline void submit_chunks(struct fc_data *at, u64 from, u64 bytes)
+{
+	u64 left = bytes;
+	int chunk;
+
+	at->captured = FC_CHUNK_SIZE;
+	at->length = FC_CHUNK_SIZE;
+	for (chunk = 0; chunk < MAX_CHUNKS - 1 && left > FC_CHUNK_SIZE; chunk++) {
+		submit(at, from, FC_CHUNK_SIZE);
+		left -= FC_CHUNK_SIZE;
+		from += FC_CHUNK_SIZE;
+		at->position += FC_CHUNK_SIZE;
+	}
+	at->length = left;
+	if (left > FC_CHUNK_SIZE)
+		lose_bytes(FC_LOSS_LIMIT_EVENTS, left - FC_CHUNK_SIZE);
+	else
+		at->captured = left;
+	submit_sized(at, from);
+}
+
+/* Sends `bytes` that a call moved; those of `call->buffer` 0 never were in the process's memory and are only counted. */
+static __always_inline void capture(struct call *call, u32 direction, u64 time, u64 bytes)
+{
+	struct fc_session_key key = session_of(call->ssl);
+	struct fc_state *connection = current_connection(&key);
+	enum announced announced = ANNOUNCED;
+	struct fc_data at = {};
+
+	if (!connection) {
+		lose_bytes(FC_LOSS_MAP_EVENTS, bytes);
+		return;
+	}
+	if (connection->unwanted)
+		return;
+	if (!connection->announced)
+		announced = announce(connection, call->ssl);
+	if (announced == UNWANTED)
+		return;
+	at.position = advance(&connection->position[direction & 1], bytes);
+	if (announced == NO_ROOM) {
+		lose_bytes(FC_LOSS_RING_EVENTS, bytes);
+		return;
+	}
+	at.kind = FC_DATA;
+	at.direction = direction;
+	at.connection = connection->id;
+	at.time = time;
+	at.tid = bpf_get_current_pid_tgid();
+	bpf_get_current_comm(at.comm, sizeof(at.comm));
+	if (!call->buffer) {
+		at.length = bytes;
+		lose_bytes(FC_LOSS_UNREADABLE_EVENTS, bytes);
+		submit(&at, 0, 128);
+		return;
+	}
+	submit_chunks(&at, call->buffer, bytes);
+}

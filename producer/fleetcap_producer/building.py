@@ -1,0 +1,210 @@
+"""Makes the programs that fit this kernel and this configuration: their compile-time definitions, loading, the filters' maps."""
+
+import ctypes
+import logging
+import os
+import platform
+import re
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from fleetcap_producer import btf, points, records
+from fleetcap_producer.config import Filters, TapConfig
+from fleetcap_producer.errors import TapError
+from fleetcap_producer.program import Programs, RejectedError
+
+_log = logging.getLogger(__name__)
+
+_CGROUP_MOUNT = re.compile(r"^\S+ (\S+) cgroup2 ", re.MULTILINE)
+
+# A quarter of the ring, but no more than what is read at once: enough events to be worth waking for.
+_MOST_WAKE_BYTES = 1 << 20
+
+# Where struct pt_regs (asm/ptrace.h) keeps a system call's first argument.
+_FIRST_ARGUMENT = {"x86_64": 112, "aarch64": 0}
+
+# Tried in turn where the verifier finds the programs too long.
+_FEWER_CHUNKS = (16, 4, 1)
+
+# Without these there is nothing to see; the others each add something.
+_NEEDED = frozenset({"ssl_read_enter", "ssl_read_leave", "ssl_write_enter", "ssl_write_leave"})
+
+PAGE = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """Loaded programs. `library_programs` has the descriptors of those that the kernel accepted."""
+
+    programs: Programs
+    library_programs: dict[str, int]
+    socket_points: tuple[points.KernelPoint, ...]
+    ring_bytes: int
+    wake_bytes: int  # how many must wait for a program to wake the reader
+
+
+def kernel_version(release: str = "") -> tuple[int, int]:
+    """Major and minor number, (0, 0) where the release names none."""
+    found = re.match(r"(\d+)\.(\d+)", release or platform.release())
+    return (int(found[1]), int(found[2])) if found else (0, 0)
+
+
+def load_types() -> btf.Btf:
+    """The running kernel's types.
+
+    Raises:
+        TapError: it has none, or none that can be read.
+    """
+    try:
+        return btf.load()
+    except (OSError, btf.BtfError) as error:
+        raise TapError(
+            f"the kernel's type information {btf.VMLINUX} cannot be read ({error})",
+            "use a kernel built with CONFIG_DEBUG_INFO_BTF",
+        ) from error
+
+
+def has_socket_points(types: btf.Btf) -> bool:
+    """Whether the kernel tells the socket of each transfer itself."""
+    return kernel_version() >= (5, 15) and all(types.has_tracepoint(point.name) for point in points.SOCKET_USE)
+
+
+def build(config: TapConfig) -> Built:
+    """Compile and load.
+
+    Raises:
+        TapError: this machine or the configuration does not allow it, and why.
+    """
+    _check(config)
+    types = load_types()
+    native = has_socket_points(types) and not config.syscalls
+    chunks = -(-config.max_call_bytes // records.CHUNK_SIZE)
+    reason = ""
+    for fewer in (chunks, *(number for number in _FEWER_CHUNKS if number < chunks)):
+        programs = Programs({**_defines(config, types), "MAX_CHUNKS": fewer, **({"TASK_REGISTERS": 1} if native else {})})
+        try:
+            loaded = dict(_load(programs))
+        except RejectedError as error:
+            programs.close()
+            reason = str(error)
+            _log.warning("the kernel refused programs that capture %d bytes of a call: %s", fewer * records.CHUNK_SIZE, error)
+            continue
+        _fill(programs, config)
+        uses = points.SOCKET_USE if native else points.SYSCALL_USE
+        return Built(programs, loaded, (*points.SOCKET_LIFE, *uses), ring_bytes(config), _wake_bytes(config))
+    raise TapError(
+        f"the kernel's verifier refused the eBPF programs ({reason})", "report it with the output of `fleetcap doctor`"
+    )
+
+
+def ring_bytes(config: TapConfig) -> int:
+    """The size of the ring buffer."""
+    return config.ring_pages * PAGE
+
+
+def _wake_bytes(config: TapConfig) -> int:
+    return min(ring_bytes(config) // 4, _MOST_WAKE_BYTES)
+
+
+def _check(config: TapConfig) -> None:
+    pages = config.ring_pages
+    if pages < 1 or pages & (pages - 1) or (pages * PAGE) % os.sysconf("SC_PAGE_SIZE"):
+        raise TapError(f"a ring buffer of {pages} pages is not possible", "give a power of two, such as 4096")
+    if config.max_call_bytes < 1 or config.max_connections < 1:
+        raise TapError("the limits on a call's bytes and on connections must be positive", "leave them out for their defaults")
+
+
+def _load(programs: Programs) -> Iterator[tuple[str, int]]:
+    for name in dict.fromkeys(point.program for point in points.LIBRARY_POINTS):
+        try:
+            yield name, programs.load(name)
+        except RejectedError as error:
+            if name in _NEEDED:
+                raise
+            _log.warning("captured without %s, which the kernel refused: %s", name, error)
+
+
+def _defines(config: TapConfig, types: btf.Btf) -> dict[str, int]:
+    try:
+        offsets = {f"AT_{name}": types.offset(path) for path, name in points.OFFSETS.items()}
+    except btf.BtfError as error:
+        raise TapError(str(error), "this kernel is too old or too new for this version of fleetcap") from error
+    try:
+        offsets |= {f"AT_{name}": types.offset(path) for path, name in points.OFFSETS_IPV6.items()}
+    except btf.BtfError:
+        _log.info("the kernel was built without IPv6")
+    return {
+        **offsets,
+        **_filter_defines(config.filters),
+        **({"ATOMIC_FETCH": 1} if kernel_version() >= (5, 12) else {}),
+        "RING_PAGES": ring_bytes(config) // os.sysconf("SC_PAGE_SIZE"),
+        "WAKE_BYTES": _wake_bytes(config),
+        "MAX_CONNECTIONS": config.max_connections,
+        "OWN_TGID": os.getpid(),
+        "FIRST_ARGUMENT": _FIRST_ARGUMENT.get(platform.machine(), 0),
+    }
+
+
+def _filter_defines(filters: Filters) -> dict[str, int]:
+    """Only what is asked for is compiled in."""
+    asked = {
+        "FILTER_PIDS": filters.pids,
+        "FILTER_COMMS": filters.comms,
+        "FILTER_UIDS": filters.uids,
+        "FILTER_PORTS": filters.ports,
+    }
+    defines = {name: 1 for name, values in asked.items() if values}
+    if filters.cgroups:
+        defines["FILTER_CGROUPS"] = max(depth for _, depth in map(find_cgroup, filters.cgroups))
+    return defines
+
+
+def _fill(programs: Programs, config: TapConfig) -> None:
+    filters = config.filters
+    keys: dict[str, list[bytes]] = {
+        "filter_pids": [struct.pack("=I", pid) for pid in filters.pids],
+        "filter_comms": [_comm_key(comm) for comm in filters.comms],
+        "filter_uids": [struct.pack("=I", uid) for uid in filters.uids],
+        "filter_ports": [struct.pack("=I", port) for port in filters.ports],
+        "filter_cgroups": [struct.pack("=Q", find_cgroup(path)[0]) for path in filters.cgroups],
+        "denied": [_endpoint_key(ip, port) for ip, port in config.denied],
+    }
+    for name, wanted in keys.items():
+        if wanted:
+            table = programs.table(name, len(wanted[0]), ctypes.sizeof(ctypes.c_uint8))
+            for key in wanted:
+                try:
+                    table.put(key, b"\1")
+                except OSError as error:
+                    raise TapError(f"{len(wanted)} entries are too many for {name}", "name fewer, or filter by cgroup") from error
+
+
+def _comm_key(comm: str) -> bytes:
+    return comm.encode()[: records.COMM_SIZE - 1].ljust(records.COMM_SIZE, b"\0")
+
+
+def _endpoint_key(ip: str, port: int) -> bytes:
+    try:
+        return records.packed(ip) + struct.pack("=I", port)
+    except ValueError as error:
+        raise TapError(f"{ip} is not an IP address", "give addresses, not names, of endpoints not to capture") from error
+
+
+def find_cgroup(path: str) -> tuple[int, int]:
+    """The id of a cgroup and its depth below the root of the unified hierarchy. `path` may begin there or at the mount point.
+
+    Raises:
+        TapError: there is no such cgroup, or no unified hierarchy.
+    """
+    mounts = _CGROUP_MOUNT.findall(Path("/proc/self/mounts").read_text(encoding="utf-8", errors="surrogateescape"))
+    if not mounts:
+        raise TapError(
+            "filtering by cgroup needs the unified hierarchy, which is not mounted", "mount -t cgroup2 none /sys/fs/cgroup"
+        )
+    root = Path(mounts[0])
+    place = Path(path) if Path(path).is_relative_to(root) else root / path.lstrip("/")
+    if not place.is_dir():
+        raise TapError(f"there is no cgroup {path} below {root}", "`cat /proc/PID/cgroup` shows a process's cgroup, after `0::`")
+    return place.stat().st_ino, len(place.relative_to(root).parts)

@@ -1,0 +1,90 @@
+"""Finds functions in an ELF file, as places a uprobe takes: offsets in the file. Reads 64-bit files only.
+
+Format: System V ABI, chapters 4 and 5.
+"""
+
+import mmap
+import struct
+from collections.abc import Collection, Iterator
+from typing import NamedTuple
+
+_HEADER = struct.Struct("=16sHHIQQQIHHHHHH")
+_SECTION = struct.Struct("=IIQQQQIIQQ")
+_SEGMENT = struct.Struct("=IIQQQQQQ")
+_SYMBOL = struct.Struct("=IBBHQQ")
+
+_LOAD = 1
+_SYMBOL_TABLES = (11, 2)  # .dynsym is small and has what a library exports; .symtab is for programs linked statically
+_FUNCTION_TYPES = frozenset({2, 10})  # function, indirect function
+
+
+class ElfError(ValueError):
+    """The file is no 64-bit ELF file of this machine's byte order, or is cut."""
+
+
+class _Section(NamedTuple):
+    name: int
+    kind: int
+    flags: int
+    address: int
+    offset: int
+    size: int
+    link: int
+    info: int
+    alignment: int
+    entry_size: int
+
+
+def functions(fd: int, wanted: Collection[str]) -> dict[str, int]:
+    """The file offset of each function of `wanted` that the file defines.
+
+    Raises:
+        ElfError: see there.
+    """
+    try:
+        with mmap.mmap(fd, 0, mmap.MAP_PRIVATE, mmap.PROT_READ) as data:
+            return _functions(data, {name.encode() for name in wanted})
+    except (ValueError, OSError, struct.error, IndexError) as error:
+        raise ElfError(f"not a readable 64-bit ELF file ({error})") from error
+
+
+def _functions(data: mmap.mmap, wanted: Collection[bytes]) -> dict[str, int]:
+    header = _HEADER.unpack_from(data)
+    if header[0][:5] != b"\x7fELF\x02":
+        raise ElfError("it does not begin as one")
+    segments = list(_segments(data, header[5], header[10]))
+    sections = [_Section(*_SECTION.unpack_from(data, header[6] + i * _SECTION.size)) for i in range(header[12])]
+    found: dict[str, int] = {}
+    for kind in _SYMBOL_TABLES:
+        for section in sections:
+            if section.kind == kind and len(found) < len(wanted):
+                for name, address in _symbols(data, section, sections[section.link], wanted):
+                    offset = _file_offset(segments, address)
+                    if offset is not None:
+                        found.setdefault(name.decode(), offset)
+    return found
+
+
+def _segments(data: mmap.mmap, at: int, count: int) -> Iterator[tuple[int, int, int]]:
+    """Loaded segments: address, size in the file, offset in the file."""
+    for index in range(count):
+        kind, _, offset, address, _, size, _, _ = _SEGMENT.unpack_from(data, at + index * _SEGMENT.size)
+        if kind == _LOAD:
+            yield address, size, offset
+
+
+def _symbols(data: mmap.mmap, table: _Section, names: _Section, wanted: Collection[bytes]) -> Iterator[tuple[bytes, int]]:
+    strings = data[names.offset : names.offset + names.size]
+    raw = data[table.offset : table.offset + table.size // _SYMBOL.size * _SYMBOL.size]
+    for name, info, _, section, address, _ in _SYMBOL.iter_unpack(raw):
+        if section and address and info & 0xF in _FUNCTION_TYPES:
+            text = strings[name : strings.index(b"\0", name)]
+            if text in wanted:
+                yield text, address
+
+
+def _file_offset(segments: list[tuple[int, int, int]], address: int) -> int | None:
+    for start, size, offset in segments:
+        if start <= address < start + size:
+            return address - start + offset
+    return None

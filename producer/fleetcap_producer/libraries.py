@@ -1,0 +1,191 @@
+"""Finds the TLS libraries of this machine: the system's own, those that processes use, and those that the user names.
+
+Reads /proc, the linker's cache and ELF files. It attaches nothing. Files are opened through /proc/PID/root, so that a
+container's library is found by the name its processes use, and are told apart by inode.
+"""
+
+import os
+import re
+import subprocess
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from fleetcap_producer import elf
+from fleetcap_producer.errors import TapError
+from fleetcap_producer.points import LIBRARY_POINTS, REQUIRED_SYMBOLS
+
+# libssl.so.3, libssl.so.1.1, and libssl-2e15ed8b.so.1.1 as wheels carry it; not libssl3.so, which is NSS.
+_NAME = re.compile(r"libssl(-[0-9a-f]+)?\.so(\.[0-9.]+)?$")
+_MAPPING = re.compile(rb"^([0-9a-f]+-[0-9a-f]+) \S+ \S+ ([0-9a-f]+:[0-9a-f]+) (\d+) +(/.*libssl.*)$", re.MULTILINE)
+_DELETED = " (deleted)"
+_CACHED = re.compile(r" => (/.*)$", re.MULTILINE)
+_DIRECTORIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/usr/local/lib64")
+_VERSION = re.compile(rb"(?:OpenSSL|LibreSSL) \d+\.\d+\.\d+[a-z]*(?: +\d+ \w{3} \d{4})?")
+
+
+class Inode(NamedTuple):
+    """A file, by whatever name."""
+
+    device: int
+    number: int
+
+
+class Mapped(NamedTuple):
+    """A library in a process's memory. `device` is as in /proc/PID/maps, which on some filesystems is not that of stat(2)."""
+
+    pid: int
+    path: str  # as the process names it
+    addresses: str
+    device: str
+    inode: int
+    deleted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Library:
+    """An open library that can be probed. Whoever holds it closes `fd`, through which it stays reachable."""
+
+    path: str
+    kind: str
+    inode: Inode
+    fd: int
+    functions: dict[str, int] = field(repr=False)  # offset in the file, by symbol
+
+    @property
+    def file(self) -> str:
+        """A path to this very file, whatever happens to its name."""
+        return f"/proc/self/fd/{self.fd}"
+
+
+def is_library_name(path: str) -> bool:
+    """Whether a file of this name is likely to be OpenSSL's libssl."""
+    return _NAME.fullmatch(path.rpartition("/")[2]) is not None
+
+
+def open_library(file: str, path: str, kind: str = "openssl") -> Library:
+    """The library in `file`, which its users call `path`.
+
+    Raises:
+        OSError: it cannot be opened.
+        elf.ElfError: it is no ELF file, or lacks what a library of this kind must have.
+    """
+    fd = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        found = elf.functions(fd, {point.symbol for point in LIBRARY_POINTS if point.library == kind})
+        _require_symbols(found, kind)
+        status = os.fstat(fd)
+        return Library(path, kind, Inode(status.st_dev, status.st_ino), fd, found)
+    except BaseException:
+        os.close(fd)
+        raise
+
+
+def _require_symbols(found: Collection[str], kind: str) -> None:
+    missing = [symbol for symbol in REQUIRED_SYMBOLS[kind] if symbol not in found]
+    if missing:
+        raise elf.ElfError(f"it defines no {' or '.join(missing)}")
+
+
+def named_library(path: Path) -> Library:
+    """A library that the user named.
+
+    Raises:
+        TapError: it cannot be probed, and why.
+    """
+    remedy = "name an OpenSSL libssl, or a program that contains one and still has its symbols"
+    try:
+        return open_library(str(path), str(path))
+    except OSError as error:
+        raise TapError(f"library {path} cannot be opened: {error.strerror}", remedy) from error
+    except elf.ElfError as error:
+        raise TapError(f"library {path} cannot be probed: {error}", remedy) from error
+
+
+def system_libraries() -> list[str]:
+    """Paths of the libraries that newly started programs will use, from the linker's cache or the usual directories."""
+    found: dict[str, None] = {}
+    for path in [*_cached(), *_listed()]:
+        if is_library_name(path):
+            found.setdefault(os.path.realpath(path))
+    return list(found)
+
+
+def _cached() -> list[str]:
+    for program in ("ldconfig", "/sbin/ldconfig"):
+        try:
+            said = subprocess.run([program, "-p"], capture_output=True, text=True, check=False, timeout=10)
+        except (OSError, subprocess.TimeoutExpired):
+            continue
+        return _CACHED.findall(said.stdout)
+    return []
+
+
+def _listed() -> Iterator[str]:
+    for directory in _DIRECTORIES:
+        yield from (str(path) for path in Path(directory).glob("libssl*.so*"))
+
+
+def processes() -> list[int]:
+    """All process numbers but our own."""
+    own = os.getpid()
+    with os.scandir("/proc") as entries:
+        return [pid for entry in entries if entry.name.isdecimal() and (pid := int(entry.name)) != own]
+
+
+def mapped_libraries(pid: int) -> list[Mapped]:
+    """The libraries that a process has in memory, each once; empty when it is gone, or may not be looked at."""
+    try:
+        return parse_maps(pid, Path(f"/proc/{pid}/maps").read_bytes())
+    except OSError:
+        return []
+
+
+def parse_maps(pid: int, text: bytes) -> list[Mapped]:
+    """The libraries in the text of /proc/PID/maps (proc_pid_maps(5)), by the file's inode, each once."""
+    found: dict[tuple[str, int], Mapped] = {}
+    for addresses, device, inode, raw in _MAPPING.findall(text):
+        path = os.fsdecode(raw)
+        name = path.removesuffix(_DELETED)
+        if is_library_name(name):
+            key = device.decode(), int(inode)
+            found.setdefault(key, Mapped(pid, name, addresses.decode(), *key, deleted=path != name))
+    return list(found.values())
+
+
+def open_mapped(mapped: Mapped) -> Library:
+    """The library in a process's memory, also where its file was replaced meanwhile.
+
+    Raises:
+        OSError, elf.ElfError: as `open_library`.
+    """
+    through_root = f"/proc/{mapped.pid}/root{mapped.path}"
+    if not mapped.deleted:
+        library = open_library(through_root, mapped.path)
+        if library.inode.number == mapped.inode:
+            return library
+        os.close(library.fd)
+    return open_library(f"/proc/{mapped.pid}/map_files/{mapped.addresses}", mapped.path)
+
+
+def library_version(path: str) -> str:
+    """The version that the library, or the libcrypto beside it, states; empty where neither does."""
+    beside = path.replace("libssl", "libcrypto")
+    for file in (path, beside):
+        try:
+            found = _VERSION.search(Path(file).read_bytes())
+        except OSError:
+            continue
+        if found:
+            return found.group().decode()
+    return ""
+
+
+def open_all(paths: Iterable[str]) -> Iterator[Library | tuple[str, Exception]]:
+    """Each library of `paths`, or the path and why it could not be opened."""
+    for path in paths:
+        try:
+            yield open_library(path, path)
+        except (OSError, elf.ElfError) as error:
+            yield path, error

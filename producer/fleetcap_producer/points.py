@@ -1,0 +1,109 @@
+"""Where programs are attached: the table of library functions and of kernel tracepoints. Data only.
+
+A hit at a function's entry costs a trap and a single step, one at some inner instructions much less; a row can name any
+offset into its function, so a cheaper place is a change of the table.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class LibraryPoint:
+    """One probe in a library: `program` runs at `symbol` + `offset`, or where `symbol` returns."""
+
+    library: str  # kind of library
+    symbol: str
+    program: str
+    on_return: bool = False
+    offset: int = 0  # bytes into the function; entry points only
+
+
+@dataclass(frozen=True, slots=True)
+class KernelPoint:
+    """One raw tracepoint, or a classic one (`category` given) where its arguments have a stable format."""
+
+    name: str
+    program: str
+    category: str = ""
+
+
+def _call(symbol: str, program: str) -> tuple[LibraryPoint, LibraryPoint]:
+    # Return before entry: a return without its entry is noticed, an entry without its return would leave a thread marked.
+    return (
+        LibraryPoint("openssl", symbol, f"{program}_leave", on_return=True),
+        LibraryPoint("openssl", symbol, f"{program}_enter"),
+    )
+
+
+# In this order, and detached in reverse. What marks a session's beginning comes last, so that a session said to be seen from
+# its beginning has all its calls probed.
+LIBRARY_POINTS = (
+    *_call("SSL_write", "ssl_write"),
+    *_call("SSL_read", "ssl_read"),
+    *_call("SSL_write_ex", "ssl_write_ex"),
+    *_call("SSL_read_ex", "ssl_read_ex"),
+    *_call("SSL_sendfile", "ssl_sendfile"),
+    LibraryPoint("openssl", "SSL_free", "ssl_free_enter"),
+    LibraryPoint("openssl", "SSL_clear", "ssl_clear_enter"),
+    *_call("SSL_do_handshake", "ssl_handshake"),
+    LibraryPoint("openssl", "SSL_set_fd", "ssl_set_fd_enter"),
+    LibraryPoint("openssl", "SSL_set_rfd", "ssl_set_one_fd_enter"),
+    LibraryPoint("openssl", "SSL_set_wfd", "ssl_set_one_fd_enter"),
+    LibraryPoint("openssl", "SSL_new", "ssl_new_leave", on_return=True),
+)
+
+# A library without these is none that can be captured.
+REQUIRED_SYMBOLS = {"openssl": ("SSL_read", "SSL_write")}
+
+SOCKET_LIFE = (
+    KernelPoint("tcp_destroy_sock", "socket_destroy"),
+    KernelPoint("inet_sock_set_state", "socket_state"),
+    KernelPoint("sched_process_exit", "thread_exit"),
+)
+
+# Linux 6.3 and later.
+SOCKET_USE = (
+    KernelPoint("sock_send_length", "socket_moved"),
+    KernelPoint("sock_recv_length", "socket_moved"),
+)
+
+SYSCALL_USE = tuple(
+    KernelPoint(f"sys_enter_{name}", "descriptor_used", "syscalls")
+    for name in ("read", "write", "readv", "writev", "sendto", "recvfrom", "sendmsg", "recvmsg")
+)
+
+# struct members whose offsets the programs need, with the name they go by there where it is shorter.
+OFFSETS = {
+    "sock.__sk_common.skc_family": "sock_skc_family",
+    "sock.__sk_common.skc_num": "sock_skc_num",
+    "sock.__sk_common.skc_dport": "sock_skc_dport",
+    "sock.__sk_common.skc_daddr": "sock_skc_daddr",
+    "sock.__sk_common.skc_rcv_saddr": "sock_skc_rcv_saddr",
+    "sock.sk_protocol": "sock_sk_protocol",
+    "sock.sk_socket": "sock_sk_socket",
+    "socket.sk": "socket_sk",
+    "socket_alloc.socket": "socket_alloc_socket",
+    "socket_alloc.vfs_inode": "socket_alloc_vfs_inode",
+    "inode.i_ino": "inode_i_ino",
+    "inode.i_mode": "inode_i_mode",
+    "file.f_inode": "file_f_inode",
+    "file.private_data": "file_private_data",
+    "fdtable.fd": "fdtable_fd",
+    "fdtable.max_fds": "fdtable_max_fds",
+    "files_struct.fdt": "files_struct_fdt",
+    "mm_struct.arg_start": "mm_struct_arg_start",
+    "mm_struct.arg_end": "mm_struct_arg_end",
+    "task_struct.comm": "task_struct_comm",
+    "task_struct.files": "task_struct_files",
+    "task_struct.group_leader": "task_struct_group_leader",
+    "task_struct.mm": "task_struct_mm",
+    "task_struct.real_parent": "task_struct_real_parent",
+    "task_struct.start_boottime": "task_struct_start_boottime",
+    "task_struct.tgid": "task_struct_tgid",
+}
+
+# Absent in a kernel built without IPv6.
+OFFSETS_IPV6 = {
+    "sock.__sk_common.skc_v6_daddr": "sock_skc_v6_daddr",
+    "sock.__sk_common.skc_v6_rcv_saddr": "sock_skc_v6_rcv_saddr",
+}

@@ -1,0 +1,75 @@
+"""Attaches a loaded program to an instruction of a file, by perf_event_open(2). Knows no library and no program.
+
+A probe belongs to the file's inode, wherever and by whomever it is mapped, and lives until its descriptor is closed.
+"""
+
+import ctypes
+import fcntl
+import os
+import platform
+from pathlib import Path
+
+_PMU = Path("/sys/bus/event_source/devices/uprobe")
+_SYSCALLS = {"x86_64": 298, "aarch64": 241}
+_CLOSE_ON_EXEC = 8
+_SET_PROGRAM = 0x40042408
+_ENABLE = 0x2400
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class _Attributes(ctypes.Structure):
+    """`struct perf_event_attr` up to version 1 (linux/perf_event.h), which has all that a uprobe needs."""
+
+    _fields_ = (
+        ("type", ctypes.c_uint32),
+        ("size", ctypes.c_uint32),
+        ("config", ctypes.c_uint64),
+        ("sample_period", ctypes.c_uint64),
+        ("sample_type", ctypes.c_uint64),
+        ("read_format", ctypes.c_uint64),
+        ("flags", ctypes.c_uint64),
+        ("wakeup_events", ctypes.c_uint32),
+        ("breakpoint_type", ctypes.c_uint32),
+        ("config1", ctypes.c_uint64),
+        ("config2", ctypes.c_uint64),
+    )
+
+
+def _return_bit() -> int:
+    """The bit of `config` that asks for a return probe, as the kernel says it: `config:0`."""
+    return int((_PMU / "format" / "retprobe").read_text(encoding="ascii").strip().removeprefix("config:"))
+
+
+def attach(program: int, path: str, offset: int, *, on_return: bool = False) -> int:
+    """Run `program` (a descriptor) wherever the instruction at `offset` of the file `path` is executed.
+
+    With `on_return`, where the function that begins there returns. Closing the descriptor that this gives ends it.
+
+    Raises:
+        OSError: the kernel has no uprobes, or refused; the error's number says why.
+    """
+    name = os.fsencode(path) + b"\0"
+    text = ctypes.create_string_buffer(name)
+    attributes = _Attributes(
+        type=int((_PMU / "type").read_text(encoding="ascii")),
+        size=ctypes.sizeof(_Attributes),
+        config=1 << _return_bit() if on_return else 0,
+        config1=ctypes.addressof(text),
+        config2=offset,
+    )
+    number = _SYSCALLS.get(platform.machine())
+    if number is None:
+        raise OSError(f"no uprobes on {platform.machine()} yet")
+    # System-wide; the processor only says where the event is kept.
+    fd = _libc.syscall(number, ctypes.byref(attributes), -1, 0, -1, _CLOSE_ON_EXEC)
+    if fd < 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code), path)
+    try:
+        fcntl.ioctl(fd, _SET_PROGRAM, program)
+        fcntl.ioctl(fd, _ENABLE, 0)
+    except OSError:
+        os.close(fd)
+        raise
+    return int(fd)

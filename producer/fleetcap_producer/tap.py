@@ -1,0 +1,211 @@
+"""The tap: everything from attaching to a list of captured events, behind four functions.
+
+    start ─▶ drain, drain, drain … ─▶ stop ─▶ drain until empty ─▶ close
+
+    ring ─▶ records ─▶ connections (describes, closes) ─▶ Captured
+
+It must not know who takes the events, nor bcc, Kafka or any protocol.
+"""
+
+import struct
+import time
+from collections.abc import Mapping
+
+from fleetcap_producer import checks, identity
+from fleetcap_producer.building import Built, build
+from fleetcap_producer.captured import Captured
+from fleetcap_producer.clock import WallClock
+from fleetcap_producer.config import TapConfig
+from fleetcap_producer.decoding import Decoder
+from fleetcap_producer.errors import TapError
+from fleetcap_producer.program import RejectedError
+from fleetcap_producer.ring import Ring
+from fleetcap_producer.state import KernelMaps
+from fleetcap_producer.table import Connections, Namer
+from fleetcap_producer.watching import LibraryProbes, Watcher, attach_known
+
+# How long events gather before they are taken: keeps small batches, which are dear, rare, and is no delay to speak of.
+_GATHER_S = 0.004
+# After detaching, programs already running end in microseconds.
+_SETTLE_S = 0.1
+
+_INDEX = 4  # bytes of an array's index
+
+# Names of the kernel's counters of lost events and lost bytes; indexes of the map `losses`, see fleetcap_bpf/record.h.
+_EVENT_LOSSES = {
+    "kernel ring buffer full": 0,
+    "call longer than captured": 2,
+    "process memory unreadable": 4,
+    "sent by SSL_sendfile": 6,
+    "too many connections": 8,
+    "call not followed": 10,
+    "close not told": 11,
+}
+_BYTE_LOSSES = {name: index + 1 for name, index in _EVENT_LOSSES.items() if index < 10}
+_COUNTERS = 12
+
+
+class Tap:
+    """One tap on this machine, made for one start. All functions are for one thread."""
+
+    def __init__(self, config: TapConfig) -> None:
+        self._config = config
+        self._clock = WallClock()
+        self._running: _Running | None = None
+        self._counted: list[int] = [0] * _COUNTERS
+        self._evicted = 0
+        self._unknown = 0
+
+    def start(self) -> None:
+        """Attach. Nothing is captured before.
+
+        Raises:
+            TapError: this machine or the configuration does not allow it; nothing stays attached.
+        """
+        checks.require()
+        built = build(self._config)
+        try:
+            self._running = _Running(self._config, built, self._clock)
+        except BaseException:
+            built.programs.close()
+            raise
+
+    def drain(self, timeout_s: float) -> list[Captured]:
+        """What was captured since the last call, in order; waits up to `timeout_s` seconds where that is nothing.
+
+        One call returns within bounds, however much comes in. It can be called after `stop`, until it returns nothing.
+        """
+        running = self._running
+        return running.drain(timeout_s) if running else []
+
+    def losses(self) -> Mapping[str, int]:
+        """Events lost or cut before they were drained, by cause. It can be called at any time."""
+        counted = self._count()
+        return {
+            **{name: counted[index] for name, index in _EVENT_LOSSES.items()},
+            "connections evicted": self._evicted,
+            "connection forgotten": self._unknown,
+        }
+
+    def lost_bytes(self) -> Mapping[str, int]:
+        """Bytes known to be lost, by cause. Their positions are missing in the events, too."""
+        counted = self._count()
+        return {name: counted[index] for name, index in _BYTE_LOSSES.items()}
+
+    def _count(self) -> list[int]:
+        if self._running:
+            self._counted = self._running.built.programs.per_cpu_sum("losses", _COUNTERS)
+            self._evicted = self._running.connections.evicted
+            self._unknown = self._running.decoder.unknown
+        return self._counted
+
+    def libraries(self) -> list[str]:
+        """The files that are probed now."""
+        return self._running.probes.paths() if self._running else []
+
+    def stop(self) -> None:
+        """Detach. What was captured before can still be drained."""
+        if self._running:
+            self._running.detach()
+
+    def close(self) -> None:
+        """Detach and free everything; what was not drained is gone."""
+        if self._running:
+            self._running.detach()
+            self._count()
+            self._running.close()
+            self._running = None
+
+
+class _Running:
+    """What exists between `start` and `close`."""
+
+    def __init__(self, config: TapConfig, built: Built, clock: WallClock) -> None:
+        self.built = built
+        self._clock = clock
+        self._stopped = False
+        self._taken_s = 0.0
+        self.probes = LibraryProbes(built.library_programs.__getitem__)
+        self._ring = Ring(built.programs.map_fd("events"), built.ring_bytes)
+        self._switch = built.programs.table("stopped", _INDEX, _INDEX)
+        namer = Namer(config.node_id, identity.boot_id(), self.probes.used_by)
+        self.connections = Connections(KernelMaps(built.programs), namer, self._to_unix)
+        self.decoder = Decoder(self.connections, clock)
+        self._watcher = Watcher(self.probes, config.rescan_s)
+        try:
+            self._attach(config)
+        except BaseException:
+            self.detach()
+            self._ring.close()
+            raise
+
+    def _to_unix(self, time_ns: int) -> int:
+        return time_ns + self._clock.offset_ns
+
+    def _attach(self, config: TapConfig) -> None:
+        """Sockets first, so that each captured connection's opening can have been seen."""
+        try:
+            for point in self.built.socket_points:
+                self.built.programs.attach(point)
+        except RejectedError as error:
+            raise TapError(
+                f"the kernel's verifier refused the eBPF programs ({error})", "report it with `fleetcap doctor`"
+            ) from error
+        attach_known(self.probes, config.libraries, system=config.discover)
+        if config.discover:
+            self._watcher.start()
+
+    def detach(self) -> None:
+        if self._stopped:
+            return
+        self._stopped = True
+        self._switch.put(bytes(_INDEX), struct.pack("=I", 1))
+        self._watcher.stop()
+        self.probes.close()
+        self.built.programs.detach()
+
+    def close(self) -> None:
+        self._ring.close()
+        self.built.programs.close()
+
+    def drain(self, timeout_s: float) -> list[Captured]:
+        deadline = time.monotonic() + timeout_s
+        if self._stopped:
+            return self._drain_rest()
+        while True:
+            self._gather(deadline)
+            if events := self._take():
+                return events
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return []
+            self._ring.wait(min(left, _GATHER_S))
+
+    def _gather(self, deadline: float) -> None:
+        """Waits for a batch worth taking; a program wakes us before the time where much comes in."""
+        early = min(self._taken_s + _GATHER_S, deadline) - time.monotonic()
+        if early > 0 and self._ring.waiting() < self.built.wake_bytes:
+            self._ring.wait(early)
+
+    def _take(self) -> list[Captured]:
+        self._clock.watch()
+        events: list[Captured] = []
+        now_ns = time.monotonic_ns()
+        if at := self._ring.ready():
+            self.decoder.decode(self._ring.data, at, now_ns, events)
+            self.connections.trim(now_ns)
+        else:
+            events.extend(self.connections.sweep(now_ns))
+        self._ring.release()
+        self._taken_s = time.monotonic()
+        return events
+
+    def _drain_rest(self) -> list[Captured]:
+        until = time.monotonic() + _SETTLE_S
+        while True:
+            if events := self._take():
+                return events
+            if not self._ring.waiting():
+                return list(self.connections.recover_closes(time.monotonic_ns()))
+            if time.monotonic() > until:
+                return []

@@ -1,0 +1,226 @@
+"""Keeps every TLS library in use probed: attaches new ones, once for each inode, and lets go of those nobody uses any more.
+
+    system and named libraries ─▶ attached for good
+    /proc, again and again     ─▶ attached while some process maps them
+
+It must not know what the programs do. Looking at every process each second would be dear, so a process is looked at often
+while it is young, as that is when libraries are loaded, and in turn with the others afterwards.
+"""
+
+import logging
+import os
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fleetcap_producer import elf, libraries, probes
+from fleetcap_producer.errors import TapError
+from fleetcap_producer.libraries import Inode, Library, Mapped
+from fleetcap_producer.points import LIBRARY_POINTS, LibraryPoint
+
+_log = logging.getLogger(__name__)
+
+_YOUNG_ROUNDS = 5
+_ROUNDS_FOR_ALL = 10
+_UNUSED_ROUNDS = 2 * _ROUNDS_FOR_ALL  # by then every process was looked at, and some twice
+
+ProgramOf = Callable[[str], int]
+_File = tuple[str, int]  # a file as /proc/PID/maps tells it
+
+
+@dataclass(slots=True)
+class _Probed:
+    library: Library
+    lasting: bool
+    entries: list[int] = field(default_factory=list)
+    returns: list[int] = field(default_factory=list)
+    unused_rounds: int = 0
+
+
+class LibraryProbes:
+    """The probes of all libraries.
+
+    `program` gives the descriptor of a loaded program, or raises `KeyError` for one that could not be loaded, whose points
+    are left out.
+    """
+
+    def __init__(self, program: ProgramOf, points: Sequence[LibraryPoint] = LIBRARY_POINTS) -> None:
+        self._program = program
+        self._points = points
+        self._by_inode: dict[Inode, _Probed] = {}
+        self.attached = 0
+        self.failed = 0
+
+    def __contains__(self, inode: Inode) -> bool:
+        return inode in self._by_inode
+
+    def paths(self) -> list[str]:
+        """What is probed now, as its users name it."""
+        return [probed.library.path for probed in list(self._by_inode.values())]
+
+    def used_by(self, pid: int) -> str:
+        """The probed file that a process uses, as the process names it; empty where that cannot be told."""
+        numbers = {inode.number for inode in list(self._by_inode)}
+        for mapped in libraries.mapped_libraries(pid):
+            if mapped.inode in numbers:
+                return mapped.path
+        try:
+            program = os.stat(f"/proc/{pid}/exe")  # noqa: PTH116  the link must be followed as it is
+            if Inode(program.st_dev, program.st_ino) in self:
+                return os.readlink(f"/proc/{pid}/exe")  # noqa: PTH115
+        except OSError:
+            pass
+        paths = self.paths()
+        return paths[0] if len(paths) == 1 else ""
+
+    def add(self, library: Library, *, lasting: bool) -> None:
+        """Attach to `library`, unless its inode is probed already, as far as its functions and the kernel allow.
+
+        Raises:
+            OSError: the kernel refused one of the points; none is attached then.
+        """
+        known = self._by_inode.get(library.inode)
+        if known:
+            known.lasting |= lasting
+            os.close(library.fd)
+            return
+        probed = _Probed(library, lasting)
+        try:
+            for point in self._points:
+                self._attach(point, probed)
+        except OSError:
+            self._detach(probed)
+            raise
+        self._by_inode[library.inode] = probed
+        self.attached += 1
+        _log.info("probing %s", library.path)
+
+    def _attach(self, point: LibraryPoint, to: _Probed) -> None:
+        offset = to.library.functions.get(point.symbol)
+        if point.library != to.library.kind or offset is None:
+            return
+        try:
+            program = self._program(point.program)
+        except KeyError:
+            return
+        fds = to.returns if point.on_return else to.entries
+        fds.append(probes.attach(program, to.library.file, offset + point.offset, on_return=point.on_return))
+
+    def _detach(self, probed: _Probed) -> None:
+        """Entries before returns, so that no call begins that nobody sees end. The kernel waits a tenth of a second for each."""
+        for fd in (*reversed(probed.entries), *reversed(probed.returns), probed.library.fd):
+            os.close(fd)
+
+    def used(self, inodes: Iterable[Inode]) -> None:
+        """Says which libraries processes use, once a round; those long unused are detached."""
+        in_use = set(inodes)
+        for inode, probed in list(self._by_inode.items()):
+            probed.unused_rounds = 0 if probed.lasting or inode in in_use else probed.unused_rounds + 1
+            if probed.unused_rounds > _UNUSED_ROUNDS:
+                del self._by_inode[inode]
+                self._detach(probed)
+                _log.info("no process uses %s any more", probed.library.path)
+
+    def close(self) -> None:
+        """Detach from everything."""
+        while self._by_inode:
+            self._detach(self._by_inode.popitem()[1])
+
+
+class Watcher:
+    """Looks for libraries in a thread of its own, every `interval_s` seconds."""
+
+    def __init__(self, probed: LibraryProbes, interval_s: float) -> None:
+        self._probes = probed
+        self._interval_s = interval_s
+        self._ages: dict[int, int] = {}
+        self._using: dict[int, frozenset[_File]] = {}
+        self._inodes: dict[_File, Inode] = {}
+        self._refused: set[_File] = set()
+        self._turn = 0
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="fleetcap-libraries", daemon=True)
+
+    def start(self) -> None:
+        """Look at all processes now, and at new ones from now on."""
+        self.look()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread; what is attached stays."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stop.wait(self._interval_s):
+            try:
+                self.look()
+            except Exception:  # noqa: BLE001  a thread must not die unheard; it is logged whole
+                # Captures go on with the libraries already probed; the next round tries again.
+                _log.exception("looking for libraries failed")
+
+    def look(self) -> None:
+        """One round."""
+        present = set(libraries.processes())
+        for pid in [pid for pid in self._ages if pid not in present]:
+            del self._ages[pid]
+            self._using.pop(pid, None)
+        self._turn = (self._turn + 1) % _ROUNDS_FOR_ALL
+        for pid in present:
+            age = self._ages.get(pid, 0)
+            self._ages[pid] = age + 1
+            if age < _YOUNG_ROUNDS or pid % _ROUNDS_FOR_ALL == self._turn:
+                self._look_at(pid)
+        files = {file for using in self._using.values() for file in using}
+        self._inodes = {file: inode for file, inode in self._inodes.items() if file in files}
+        self._refused &= files
+        self._probes.used(self._inodes.values())
+
+    def _look_at(self, pid: int) -> None:
+        mapped = libraries.mapped_libraries(pid)
+        self._using[pid] = frozenset((library.device, library.inode) for library in mapped)
+        for library in mapped:
+            file = library.device, library.inode
+            inode = self._inodes.get(file)
+            if file not in self._refused and (inode is None or inode not in self._probes):
+                self._add(file, library)
+
+    def _add(self, file: _File, mapped: Mapped) -> None:
+        try:
+            library = libraries.open_mapped(mapped)
+            self._inodes[file] = library.inode
+            self._probes.add(library, lasting=False)
+        except FileNotFoundError:
+            pass  # the process is gone
+        except (OSError, elf.ElfError) as error:
+            self._refused.add(file)
+            self._probes.failed += 1
+            _log.warning("%s of process %d cannot be probed: %s", mapped.path, mapped.pid, error)
+
+
+def attach_known(probed: LibraryProbes, named: Iterable[os.PathLike[str]], *, system: bool) -> None:
+    """Attach to the libraries that are known before any process uses them.
+
+    Raises:
+        TapError: one that the user named cannot be probed.
+    """
+    for path in named:
+        library = libraries.named_library(Path(path))
+        try:
+            probed.add(library, lasting=True)
+        except OSError as error:
+            raise TapError(
+                f"library {path} cannot be probed: {error.strerror}", "`fleetcap doctor` says what is missing"
+            ) from error
+    for found in libraries.open_all(libraries.system_libraries() if system else ()):
+        if isinstance(found, Library):
+            try:
+                probed.add(found, lasting=True)
+            except OSError as error:
+                raise TapError(
+                    f"the system's {found.path} cannot be probed: {error.strerror}", "`fleetcap doctor` says what is missing"
+                ) from error
+        else:
+            _log.warning("the system's %s cannot be probed: %s", *found)
