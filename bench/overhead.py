@@ -187,7 +187,7 @@ def report(samples: dict[str, list[Sample]], said: str, file: Path | None) -> No
         nginx_us = statistics.median(sample.nginx_us for sample in runs)
         capture_us = statistics.median(sample.capture_us for sample in runs)
         figures[variant] = {"requests_s": rate, "ratio": rate / base, "nginx_us": nginx_us, "capture_us": capture_us}
-        spread = f"{rates[0]:,.0f}–{rates[-1]:,.0f}"
+        spread = f"{rates[0]:,.0f} to {rates[-1]:,.0f}"
         print(f"| {variant} | {rate:,.0f} ({spread}) | {rate / base:.3f} | {nginx_us:.1f} | {capture_us:.1f} |")
     print(f"\nfleetcap's last line: {said}")
     if file:

@@ -3,58 +3,98 @@
 What they do stands in `commands/`, imported when called: a node that only captures needs nothing of the worker, and `--help`
 needs nothing at all.
 
-Exit codes: 0 done, 1 failed, 2 called wrongly, 130 or 143 ended at once by a second signal.
+Exit codes: 0 done, 1 failed, 2 called wrongly, 130 or 143 interrupted by SIGINT or SIGTERM. `capture`, `record`, `worker` and
+`broker` run until a signal comes, and end with 0 when they have brought out what they had; a second signal ends them at once.
 """
 
+import io
 import os
+import signal
 import sys
 import traceback
 from importlib.metadata import version as version_of
 from pathlib import Path
-from typing import Annotated, Any
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fleetcap.settings import Settings, load
+if TYPE_CHECKING:
+    from fleetcap.settings import Settings
 
 app = typer.Typer(
     help="See inside the encrypted connections of a whole fleet.\n\n"
     "Only on systems you may inspect: what it shows is plaintext, passwords and all.",
-    epilog="Every option can also be set as a variable, FLEETCAP_BODY_LIMIT for --body-limit, or in a TOML file (--config).",
+    epilog="""\b
+Try it on one machine, each in a terminal of its own:
+  fleetcap broker
+  fleetcap worker
+  fleetcap tail
+  sudo fleetcap capture --comm curl
+
+Every option of capture, worker and the addresses can also be set as a variable, FLEETCAP_BODY_LIMIT for --body-limit, or in a
+TOML file (--config); flags win over variables, and variables over the file.
+
+Exit codes: 0 done, 1 failed, 2 called wrongly, 130 or 143 interrupted.""",
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
-topics_app = typer.Typer(help="Create the topics.", no_args_is_help=True)
+topics_app = typer.Typer(help="Create the topics, or look at them.", no_args_is_help=True)
 app.add_typer(topics_app, name="topics")
 
 OURS = ("fleetcap", "fleetcap_producer", "fleetcap_streams", "fleetcap_bpf", "fleetcap_proto")
 
 Config = Annotated[
-    Path | None, typer.Option(help="TOML file; also FLEETCAP_CONFIG. Default: /etc/fleetcap/fleetcap.toml if there.")
+    Path | None,
+    typer.Option(metavar="FILE", help="TOML file; also FLEETCAP_CONFIG. Default: /etc/fleetcap/fleetcap.toml if there."),
 ]
-Servers = Annotated[str | None, typer.Option("--bootstrap-servers", "-b", help="Kafka. Default: 127.0.0.1:9092.")]
-Kafka = Annotated[list[str] | None, typer.Option(help="A librdkafka option, NAME=VALUE: TLS, SASL, tuning. Repeatable.")]
-Prefix = Annotated[str | None, typer.Option(help="Stands before every topic's name, to share a cluster.")]
-LogLevel = Annotated[str | None, typer.Option(help="debug, info, warning or error.")]
-BodyLimit = Annotated[int | None, typer.Option(help="Bytes kept of each body; size and SHA-256 are of all. Default: 65536.")]
-IdleTimeout = Annotated[int | None, typer.Option(help="Ends connections without a socket, milliseconds. Default: 1000.")]
-SocketTimeout = Annotated[int | None, typer.Option(help="Ends sockets whose destroy was lost, milliseconds. Default: 1800000.")]
+Servers = Annotated[
+    str | None, typer.Option("--bootstrap-servers", "-b", metavar="HOST:PORT", help="Kafka. Default: 127.0.0.1:9092.")
+]
+Kafka = Annotated[
+    list[str] | None, typer.Option(metavar="NAME=VALUE", help="An option of librdkafka: TLS, SASL, tuning. Repeatable.")
+]
+Prefix = Annotated[str | None, typer.Option(metavar="TEXT", help="Stands before every topic's name, to share a cluster.")]
+LogLevel = Annotated[str | None, typer.Option(metavar="LEVEL", help="debug, info, warning or error.")]
+BodyLimit = Annotated[
+    int | None, typer.Option(metavar="BYTES", help="Bytes kept of each body; size and SHA-256 are of all. Default: 65536.")
+]
+IdleTimeout = Annotated[
+    int | None, typer.Option(metavar="MS", help="Ends connections without a socket, milliseconds. Default: 1000.")
+]
+SocketTimeout = Annotated[
+    int | None, typer.Option(metavar="MS", help="Ends sockets whose destroy was lost, milliseconds. Default: 1800000.")
+]
 Form = Annotated[
-    str, typer.Option("--format", "-f", help="table, json, text (the reference's) or hex. Default: table on a terminal.")
+    str,
+    typer.Option(
+        "--format", "-f", metavar="FORM", help="table, json, text (the reference's) or hex. Default: table on a terminal."
+    ),
 ]
-Pids = Annotated[list[int] | None, typer.Option("--pid", "-p", help="Only this process. Repeatable.")]
-Comms = Annotated[list[str] | None, typer.Option("--comm", "-c", help="Only processes or threads of this name. Repeatable.")]
-Uids = Annotated[list[int] | None, typer.Option("--uid", "-u", help="Only processes of this user id. Repeatable.")]
-Ports = Annotated[list[int] | None, typer.Option("--port", help="Only this port, local or remote. Repeatable.")]
-Cgroups = Annotated[list[str] | None, typer.Option("--cgroup", help="Only this control group and those below it. Repeatable.")]
-Libraries = Annotated[list[Path] | None, typer.Option("--library", help="Probe this TLS library too. Repeatable.")]
-NodeId = Annotated[str | None, typer.Option(help="Names this machine. Default: its host name.")]
-RingPages = Annotated[int | None, typer.Option(help="Kernel buffer in pages of 4 KiB, a power of two. Default: 4096.")]
+Pids = Annotated[list[int] | None, typer.Option("--pid", "-p", metavar="PID", help="Only this process. Repeatable.")]
+Comms = Annotated[
+    list[str] | None, typer.Option("--comm", "-c", metavar="NAME", help="Only processes or threads of this name. Repeatable.")
+]
+Uids = Annotated[list[int] | None, typer.Option("--uid", "-u", metavar="UID", help="Only processes of this user id. Repeatable.")]
+Ports = Annotated[list[int] | None, typer.Option("--port", metavar="PORT", help="Only this port, local or remote. Repeatable.")]
+Cgroups = Annotated[
+    list[str] | None, typer.Option("--cgroup", metavar="PATH", help="Only this control group and those below it. Repeatable.")
+]
+Libraries = Annotated[
+    list[Path] | None, typer.Option("--library", metavar="FILE", help="Probe this TLS library too. Repeatable.")
+]
+NodeId = Annotated[str | None, typer.Option(metavar="NAME", help="Names this machine. Default: its host name.")]
+RingPages = Annotated[
+    int | None, typer.Option(metavar="PAGES", help="Kernel buffer in pages of 4 KiB, a power of two. Default: 4096.")
+]
 
 
-@app.command(epilog="fleetcap broker --port 9092 --data-dir ./kafka-data")
+@app.command(
+    short_help="Run a real Apache Kafka here, to try things out.",
+    epilog="Example: fleetcap broker --port 9092 --data-dir ./kafka-data",
+)
 def broker(
     port: Annotated[int, typer.Option(help="0 takes a free one.")] = 9092,
     data_dir: Annotated[Path | None, typer.Option(help="Keep the data here. Default: a temporary folder.")] = None,
@@ -65,7 +105,7 @@ def broker(
     """Run a real Apache Kafka here, one node on loopback: to try things out, not for a fleet."""
     from fleetcap.commands import broker as command
 
-    settings = load({"topic_prefix": topic_prefix}, config)
+    settings = _load({"topic_prefix": topic_prefix}, config)
     raise typer.Exit(command.serve(settings, port, data_dir, create=topics))
 
 
@@ -81,11 +121,25 @@ def topics_create(
     """Create the topics that are missing and tell which differ from what fleetcap needs."""
     from fleetcap.commands import broker as command
 
-    settings = load({"bootstrap_servers": bootstrap_servers, "kafka": kafka, "topic_prefix": topic_prefix}, config)
+    settings = _load({"bootstrap_servers": bootstrap_servers, "kafka": kafka, "topic_prefix": topic_prefix}, config)
     raise typer.Exit(command.create_topics(settings, partitions, replication))
 
 
-@app.command(epilog="fleetcap capture --comm nginx --port 443 -b kafka:9092")
+@topics_app.command("list")
+def topics_list(
+    bootstrap_servers: Servers = None, kafka: Kafka = None, topic_prefix: Prefix = None, config: Config = None
+) -> None:
+    """Print fleetcap's topics: partitions, records now held, and which are missing. Exit code 1 where one is."""
+    from fleetcap.commands import broker as command
+
+    settings = _load({"bootstrap_servers": bootstrap_servers, "kafka": kafka, "topic_prefix": topic_prefix}, config)
+    raise typer.Exit(command.list_topics(settings))
+
+
+@app.command(
+    short_help="Tap TLS libraries here and ship what they carry to Kafka.",
+    epilog="Example: fleetcap capture --comm nginx --port 443 -b kafka:9092",
+)
 def capture(
     bootstrap_servers: Servers = None,
     pids: Pids = None,
@@ -104,13 +158,15 @@ def capture(
 
     Ctrl-C brings out what was captured; a second one ends at once.
     """
-    settings = load(_given(locals()), config)
+    settings = _load(_given(locals()), config)
     from fleetcap.commands import capture as command
 
     raise typer.Exit(command.to_kafka(settings))
 
 
-@app.command(epilog="fleetcap worker -b kafka:9092 --group fleetcap")
+@app.command(
+    short_help="Decode what was captured, from Kafka to Kafka.", epilog="Example: fleetcap worker -b kafka:9092 --group fleetcap"
+)
 def worker(
     bootstrap_servers: Servers = None,
     group: Annotated[str | None, typer.Option(help="Workers of a group share the partitions. Default: fleetcap.")] = None,
@@ -127,31 +183,37 @@ def worker(
     config: Config = None,
 ) -> None:
     """Put captured connections together, decode them, and write the output topics. Start as many as there is work for."""
-    settings = load(_given(locals()), config)
+    settings = _load(_given(locals()), config)
     from fleetcap.commands import worker as command
 
     raise typer.Exit(command.run(settings))
 
 
-@app.command(epilog="fleetcap tail --process curl --status 5xx --from beginning")
+@app.command(
+    short_help="Show decoded traffic as it comes.", epilog="Example: fleetcap tail --process curl --status 5xx --from beginning"
+)
 def tail(
     bootstrap_servers: Servers = None,
-    topic: Annotated[list[str] | None, typer.Option(help="exchanges, events, connections, deadletter. Repeatable.")] = None,
+    topic: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="exchanges, events, connections, deadletter. Repeatable.")
+    ] = None,
     form: Form = "",
-    start: Annotated[str, typer.Option("--from", help="latest or beginning.")] = "latest",
-    process: Annotated[str, typer.Option(help="Name or pid.")] = "",
-    host: Annotated[str, typer.Option(help="Part of the host name.")] = "",
-    method: Annotated[str, typer.Option(help="As GET.")] = "",
-    status: Annotated[str, typer.Option(help="404, 5xx, 400-499, or several with commas.")] = "",
-    protocol: Annotated[str, typer.Option(help="As http1.")] = "",
-    count: Annotated[int, typer.Option("--count", "-n", min=0, help="Stop after so many.")] = 0,
-    idle: Annotated[float | None, typer.Option("--exit-when-idle", help="Stop after so many seconds without a record.")] = None,
+    start: Annotated[str, typer.Option("--from", metavar="WHERE", help="latest or beginning.")] = "latest",
+    process: Annotated[str, typer.Option(metavar="NAME|PID", help="Of the captured side.")] = "",
+    host: Annotated[str, typer.Option(metavar="TEXT", help="Part of the host name, or of the address.")] = "",
+    method: Annotated[str, typer.Option(metavar="NAME", help="As GET.")] = "",
+    status: Annotated[str, typer.Option(metavar="CODES", help="404, 5xx, 400-499, or several with commas.")] = "",
+    protocol: Annotated[str, typer.Option(metavar="NAME", help="As http1.")] = "",
+    count: Annotated[int, typer.Option("--count", "-n", min=0, metavar="N", help="Stop after so many; 0: never.")] = 0,
+    idle: Annotated[
+        float | None, typer.Option("--exit-when-idle", metavar="SECONDS", help="Stop after so many seconds without a record.")
+    ] = None,
     kafka: Kafka = None,
     topic_prefix: Prefix = None,
     config: Config = None,
 ) -> None:
     """Show decoded traffic as it comes: a table on a terminal, JSON lines in a pipe."""
-    settings = load({"bootstrap_servers": bootstrap_servers, "kafka": kafka, "topic_prefix": topic_prefix}, config)
+    settings = _load({"bootstrap_servers": bootstrap_servers, "kafka": kafka, "topic_prefix": topic_prefix}, config)
     from fleetcap.commands import tail as command
     from fleetcap.show.filtering import Filter, parse_statuses
 
@@ -163,7 +225,7 @@ def tail(
     raise typer.Exit(command.run(settings, options))
 
 
-@app.command(epilog="fleetcap decode traffic.fcap --format json")
+@app.command(short_help="Decode a recording; no Kafka needed.", epilog="Example: fleetcap decode traffic.fcap --format json")
 def decode(
     file: Annotated[Path, typer.Argument(help="A recording made by `fleetcap record`.", show_default=False)],
     form: Form = "",
@@ -174,17 +236,19 @@ def decode(
 ) -> None:
     """Decode a file with the worker's own engine; no Kafka needed."""
     limits = {"body_limit": body_limit, "idle_timeout_ms": idle_timeout_ms, "socket_timeout_ms": socket_timeout_ms}
-    settings = load(limits, config)
+    settings = _load(limits, config)
     from fleetcap.commands import decode as command
 
     raise typer.Exit(command.run(settings, file, _form(form)))
 
 
-@app.command(epilog="fleetcap record --live --comm curl --output curl.fcap")
+@app.command(
+    short_help="Write raw captures into a file.", epilog="Example: fleetcap record --live --comm curl --output curl.fcap"
+)
 def record(
     output: Annotated[Path, typer.Option("--output", "-o", help="The file to write; must not exist.", show_default=False)],
     live: Annotated[bool, typer.Option("--live", help="Capture on this node instead of reading Kafka. Needs root.")] = False,
-    start: Annotated[str, typer.Option("--from", help="beginning or latest, of the raw topic.")] = "beginning",
+    start: Annotated[str, typer.Option("--from", metavar="WHERE", help="beginning or latest, of the raw topic.")] = "beginning",
     follow: Annotated[bool, typer.Option("--follow", help="Go on until Ctrl-C instead of stopping at the end.")] = False,
     bootstrap_servers: Servers = None,
     pids: Pids = None,
@@ -204,7 +268,7 @@ def record(
     The file holds plaintext: keep it as you would keep passwords.
     """
     given = _given(locals(), without=("output", "live", "start", "follow"))
-    settings = load(given, config)
+    settings = _load(given, config)
     if live:
         from fleetcap.commands import capture as live_command
 
@@ -215,7 +279,7 @@ def record(
     raise typer.Exit(command.record(settings, output, beginning=start == "beginning", follow=follow or start == "latest"))
 
 
-@app.command("import", epilog="fleetcap import traffic.fcap -b 127.0.0.1:9092")
+@app.command("import", epilog="Example: fleetcap import traffic.fcap -b 127.0.0.1:9092")
 def import_(
     file: Annotated[Path, typer.Argument(help="A recording made by `fleetcap record`.", show_default=False)],
     bootstrap_servers: Servers = None,
@@ -224,16 +288,16 @@ def import_(
     config: Config = None,
 ) -> None:
     """Write a recording into the raw topic, for workers to decode."""
-    settings = load({"bootstrap_servers": bootstrap_servers, "kafka": kafka, "topic_prefix": topic_prefix}, config)
+    settings = _load({"bootstrap_servers": bootstrap_servers, "kafka": kafka, "topic_prefix": topic_prefix}, config)
     from fleetcap.commands import record as command
 
     raise typer.Exit(command.import_file(settings, file))
 
 
-@app.command()
+@app.command(short_help="Say whether this machine can capture.")
 def doctor(bootstrap_servers: Servers = None, kafka: Kafka = None, topic_prefix: Prefix = None, config: Config = None) -> None:
     """Say whether this machine can capture, and what to do where it cannot."""
-    settings = load({"bootstrap_servers": bootstrap_servers, "kafka": kafka, "topic_prefix": topic_prefix}, config)
+    settings = _load({"bootstrap_servers": bootstrap_servers, "kafka": kafka, "topic_prefix": topic_prefix}, config)
     from fleetcap.commands import doctor as command
 
     raise typer.Exit(command.run(settings))
@@ -249,7 +313,16 @@ def root(
         raise typer.Exit
 
 
+def _load(flags: dict[str, Any], file: Path | None) -> "Settings":
+    # Imported when called: checking types takes longer to load than everything that `--help` needs.
+    from fleetcap.settings import load
+
+    return load(flags, file)
+
+
 def _given(values: dict[str, Any], without: tuple[str, ...] = ()) -> dict[str, Any]:
+    from fleetcap.settings import Settings
+
     return {name: value for name, value in values.items() if name in Settings.model_fields and name not in without}
 
 
@@ -266,12 +339,16 @@ def _form(form: str) -> str:
 
 def main() -> None:
     """Run the command and end the process; whatever goes wrong is one line on stderr."""
+    _set_up_streams()
+    signal.signal(signal.SIGTERM, _terminate)
     try:
         code = app(standalone_mode=False)
     except typer.TyperException as error:
         context = getattr(error, "ctx", None)
         _complain(f"{error.format_message().rstrip('.')}; see `{context.command_path if context else 'fleetcap'} --help`")
         code = 2
+    except TerminatedError:
+        code = 128 + signal.SIGTERM
     except (KeyboardInterrupt, typer.Abort):
         code = 130
     except BrokenPipeError:  # the reader of our output has seen enough
@@ -286,13 +363,31 @@ def main() -> None:
     sys.exit(code if isinstance(code, int) else 0)
 
 
+class TerminatedError(KeyboardInterrupt):
+    """SIGTERM came. Files are closed as after Ctrl-C; commands that run for long have handlers of their own."""
+
+
+def _terminate(_number: int, _frame: FrameType | None) -> None:
+    raise TerminatedError
+
+
+def _set_up_streams() -> None:
+    """UTF-8 for programs, whatever the locale is (RFC 8259 section 8.1); no character may end a command on any terminal."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding=None if stream.isatty() else "utf-8", errors="backslashreplace")
+
+
 def _one_line(error: Exception) -> str:
     if type(error).__module__.partition(".")[0] in OURS:
         return " ".join(str(error).split())
     if os.environ.get("FLEETCAP_DEBUG"):
         traceback.print_exception(error)
-    # Not the error's own text, which may hold captured bytes; an operating system's never does.
-    what = f"{type(error).__name__}: {error}" if isinstance(error, OSError) else type(error).__name__
+    if isinstance(error, OSError) and error.strerror:
+        place = f"{error.filename}: " if error.filename else ""
+        return f"{place}{error.strerror}; check the path, its permissions and the free space"
+    # Not the error's own text, which may hold captured bytes.
+    what = type(error).__name__
     frame = traceback.extract_tb(error.__traceback__)[-1]
     return f"{what} at {Path(frame.filename).name}:{frame.lineno}; this is a defect, please report it with FLEETCAP_DEBUG=1"
 

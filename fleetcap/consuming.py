@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
@@ -10,6 +11,7 @@ from fleetcap.settings import Settings
 
 _TIMEOUT_S = 5.0
 _BATCH = 1000
+_SILENCE_S = 30.0  # of a broker that still has records for us: it is gone
 
 
 class ConsumingError(Exception):
@@ -30,6 +32,16 @@ def read_topics(settings: Settings, reading: Reading) -> Iterator[Message]:
     """Records of the topics in order within each partition.
 
     Raises:
+        ConsumingError: as `read_batches`.
+    """
+    for batch in read_batches(settings, reading):
+        yield from batch
+
+
+def read_batches(settings: Settings, reading: Reading) -> Iterator[list[Message]]:
+    """The same as they come, several at once; an empty list several times a second while nothing does.
+
+    Raises:
         ConsumingError: Kafka cannot be reached, an option is wrong, or a topic is missing.
     """
     with closing(_consumer(settings)) as consumer:
@@ -41,16 +53,49 @@ def read_topics(settings: Settings, reading: Reading) -> Iterator[Message]:
         while reading.follow or open_ends:
             messages = consumer.consume(_BATCH, timeout=0.2)
             silent_s = 0.0 if messages else silent_s + 0.2
+            yield [message for message in messages if message.error() is None]
             for message in messages:
                 error = message.error()
                 if error is None:
-                    yield message
-                elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - librdkafka's local codes have this name
+                    continue
+                if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - librdkafka's local codes have this name
                     open_ends.discard((message.topic(), message.partition()))
                 elif error.fatal():
                     raise ConsumingError(f"reading {message.topic()} failed: {error.str()}; check the brokers")
+            if not reading.follow and open_ends and silent_s > _SILENCE_S:
+                raise ConsumingError(f"Kafka at {settings.bootstrap_servers} has gone silent in mid-topic; check the brokers")
             if reading.idle_s is not None and not open_ends and silent_s >= reading.idle_s:
                 return
+
+
+class Held(NamedTuple):
+    """What a topic holds; `records` counts the markers of transactions with them."""
+
+    partitions: int
+    records: int
+
+
+def held(settings: Settings, names: Sequence[str]) -> dict[str, Held]:
+    """What those of the topics hold that are there.
+
+    Raises:
+        ConsumingError: Kafka cannot be reached, or an option is wrong.
+    """
+    with closing(_consumer(settings)) as consumer:
+        found = _topics(consumer, settings)
+        return {
+            name: Held(len(found[name]), sum(_size(consumer, name, one) for one in found[name]))
+            for name in names
+            if name in found
+        }
+
+
+def _size(consumer: Consumer, topic: str, partition: int) -> int:
+    try:
+        offsets = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=_TIMEOUT_S)
+    except KafkaException as error:
+        raise ConsumingError(f"topic {topic} cannot be read: {_text(error)}; check the brokers and your rights") from error
+    return offsets[1] - offsets[0] if offsets else 0
 
 
 def _consumer(settings: Settings) -> Consumer:
@@ -70,6 +115,15 @@ def _consumer(settings: Settings) -> Consumer:
 
 
 def _partitions(consumer: Consumer, settings: Settings, names: Sequence[str]) -> list[TopicPartition]:
+    found = _topics(consumer, settings)
+    missing = [name for name in names if name not in found]
+    if missing:
+        raise ConsumingError(f"topic {', '.join(missing)} is missing; create it with `fleetcap topics create`")
+    return [TopicPartition(name, number) for name in names for number in found[name]]
+
+
+def _topics(consumer: Consumer, settings: Settings) -> dict[str, list[int]]:
+    """Every topic's partitions."""
     try:
         found = consumer.list_topics(timeout=_TIMEOUT_S).topics
     except KafkaException as error:
@@ -77,10 +131,7 @@ def _partitions(consumer: Consumer, settings: Settings, names: Sequence[str]) ->
             f"cannot reach Kafka at {settings.bootstrap_servers}: {_text(error)}; "
             "check --bootstrap-servers, or start a broker with `fleetcap broker`"
         ) from error
-    missing = [name for name in names if name not in found or found[name].error is not None]
-    if missing:
-        raise ConsumingError(f"topic {', '.join(missing)} is missing; create it with `fleetcap topics create`")
-    return [TopicPartition(name, number) for name in names for number in found[name].partitions]
+    return {name: sorted(topic.partitions) for name, topic in found.items() if topic.error is None}
 
 
 def _text(error: BaseException) -> str:

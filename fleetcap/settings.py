@@ -3,6 +3,7 @@
 It owns where a value comes from, so that a wrong one can be named with its source. It must not know commands.
 """
 
+import json
 import os
 import socket
 from collections.abc import Mapping
@@ -23,6 +24,7 @@ PREFIX = "FLEETCAP_"
 SYSTEM_FILE = Path("/etc/fleetcap/fleetcap.toml")
 # These may hold secrets, so a wrong one is named but never shown.
 HIDDEN = frozenset({"kafka"})
+ADDRESSES = frozenset({"bootstrap.servers", "metadata.broker.list"})
 
 
 class WrongSettingError(Exception):
@@ -32,7 +34,8 @@ class WrongSettingError(Exception):
 class Settings(BaseSettings):
     """Every setting of every command. Times are milliseconds, sizes are bytes.
 
-    Lists are given as repeated flags, as comma-separated text in variables, as arrays in the file.
+    Lists are given as repeated flags, as comma-separated text in variables, as arrays in the file. The file that is read by
+    default is the system's: one in the working folder could make root ship what it sees to anybody's broker.
     """
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
@@ -74,16 +77,40 @@ class Settings(BaseSettings):
     @field_validator("kafka", mode="before")
     @classmethod
     def _pairs(cls, value: object) -> object:
-        if isinstance(value, Mapping):
-            return {name: str(item).lower() if isinstance(item, bool) else str(item) for name, item in value.items()}
-        parts = value.split(",") if isinstance(value, str) else value
-        if not isinstance(parts, list | tuple) or not all("=" in part for part in parts):
-            raise ValueError("give options as name=value, with librdkafka's names")
-        return {name.strip(): item.strip() for name, _, item in (part.partition("=") for part in parts)}
+        options = _options(value)
+        for name in sorted(ADDRESSES & options.keys()):
+            raise ValueError(f"{name} is a setting of its own, bootstrap_servers")
+        return options
+
+    @field_validator("ring_pages")
+    @classmethod
+    def _is_a_power_of_two(cls, value: int) -> int:
+        if value & (value - 1):
+            raise ValueError("it has to be a power of two")
+        return value
 
     def client_options(self) -> dict[str, str]:
         """Librdkafka's options with the address among them."""
         return {**self.kafka, "bootstrap.servers": self.bootstrap_servers}
+
+
+def _options(value: object) -> dict[str, str]:
+    """Options of the Kafka client from a table, from `name=value` texts, or from one text of either kind.
+
+    Raises:
+        ValueError: it is none of these.
+    """
+    if isinstance(value, str) and value.lstrip().startswith("{"):  # for values that hold a comma
+        try:
+            value = json.loads(value)
+        except ValueError:
+            raise ValueError("it begins like a JSON object and is none") from None  # the original repeats the value
+    if isinstance(value, Mapping):
+        return {str(name): str(item).lower() if isinstance(item, bool) else str(item) for name, item in value.items()}
+    parts = value.split(",") if isinstance(value, str) else value
+    if not isinstance(parts, list | tuple) or not all("=" in part for part in parts):
+        raise ValueError("give options as name=value, with librdkafka's names")
+    return {name.strip(): item.strip() for name, _, item in (part.partition("=") for part in parts)}
 
 
 def load(flags: Mapping[str, Any], file: Path | None = None) -> Settings:

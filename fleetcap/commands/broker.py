@@ -6,6 +6,7 @@ import threading
 from pathlib import Path
 
 from fleetcap.broker import BrokerOptions, EmbeddedBroker
+from fleetcap.consuming import held
 from fleetcap.kafka.errors import TopicsError
 from fleetcap.settings import Settings
 from fleetcap.topics import CLUSTER_DEFAULT, PARTITIONS, ensure, specs
@@ -43,3 +44,16 @@ def create_topics(settings: Settings, partitions: int | None, replication: int |
     if any("partitions" in line for line in report.differences):
         raise TopicsError("topics differ from what fleetcap needs; see the lines above")
     return 0
+
+
+def list_topics(settings: Settings) -> int:
+    """Print each topic and what it holds; returns the exit code, 1 where a topic is missing."""
+    names = [spec.name for spec in specs(settings.topic_prefix)]
+    found = held(settings, names)
+    for name in names:
+        topic = found.get(name)
+        sys.stdout.write(f"{name:<28} {topic.partitions:>3} partitions {topic.records:>12,} records\n" if topic else "")
+    missing = [name for name in names if name not in found]
+    if missing:
+        sys.stderr.write(f"missing: {', '.join(missing)}; create them with `fleetcap topics create`\n")
+    return 1 if missing else 0

@@ -2,7 +2,7 @@
 
 import sys
 
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaError, KafkaException
 
 # A public name that the package's type stubs forget to export.
 from confluent_kafka.admin import AdminClient
@@ -39,10 +39,15 @@ def _kafka(settings: Settings) -> list[Check]:
         found = AdminClient({"log_level": 0, **settings.client_options()}).list_topics(timeout=_TIMEOUT_S).topics
     except (KafkaException, ValueError) as error:
         remedy = "check --bootstrap-servers and --kafka, or start a broker with `fleetcap broker`"
-        return [Check("Kafka", False, f"not reachable at {servers}: {error.args[0]}", remedy)]
+        return [Check("Kafka", False, f"not reachable at {servers}: {_text(error)}", remedy)]
     missing = [name for name in topics.ALL if settings.topic_prefix + name not in found]
     detail = f"missing: {', '.join(missing)}" if missing else "all there"
     return [
         Check("Kafka", True, f"reachable at {servers}", ""),
         Check("topics", not missing, detail, "create them with `fleetcap topics create`"),
     ]
+
+
+def _text(error: BaseException) -> str:
+    inner = error.args[0] if error.args else error
+    return inner.str() if isinstance(inner, KafkaError) else str(inner)

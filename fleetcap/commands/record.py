@@ -7,7 +7,7 @@ from pathlib import Path
 
 from confluent_kafka import KafkaException, Message, Producer
 
-from fleetcap.consuming import ConsumingError, Reading, read_topics
+from fleetcap.consuming import ConsumingError, Reading, read_batches, read_topics
 from fleetcap.progress import with_progress
 from fleetcap.recording import Recorded, RecordingWriter, read_recording
 from fleetcap.settings import Settings
@@ -15,14 +15,18 @@ from fleetcap_producer.shipping import producer_options
 from fleetcap_proto import topics
 from fleetcap_streams.engine.values import Record
 
+_SLICE_S = 0.2  # of waiting inside the client, between which signals are heard
+
 
 def record(settings: Settings, file: Path, *, beginning: bool, follow: bool) -> int:
     """Write the raw topic into a file, up to its present end or until interrupted; returns the exit code."""
     reading = Reading([settings.topic_prefix + topics.RAW], beginning, follow)
     with RecordingWriter(file) as writer:
         with suppress(KeyboardInterrupt):
-            for message in read_topics(settings, reading):
-                writer.write(message.partition() or 0, _record(message))
+            for batch in read_batches(settings, reading):
+                for message in batch:
+                    writer.write(message.partition() or 0, _record(message))
+                writer.flush()
         sys.stderr.write(f"recorded {writer.records:,} records, {writer.bytes:,} bytes, in {file}\n")
     return 0
 
@@ -32,7 +36,7 @@ def import_file(settings: Settings, file: Path) -> int:
 
     The broker stamps them anew, so their log time is that of the import.
     """
-    failures: list[str] = []
+    failures = _Failures()
     records = with_progress(read_recording(file), file, "importing")
     first = next(records, None)  # a file that is no recording is told before Kafka is asked
     producer = _producer(settings)
@@ -40,11 +44,28 @@ def import_file(settings: Settings, file: Path) -> int:
     for recorded in chain([first] if first else [], records):
         _produce(producer, settings.topic_prefix + topics.RAW, recorded, failures)
         count += 1
-    producer.flush()
-    if failures:
-        raise ConsumingError(f"{len(failures)} of {count} records were not written: {failures[0]}; check topic and broker")
+    while len(producer):
+        producer.flush(_SLICE_S)
+    if failures.count:
+        raise ConsumingError(f"{failures.count} of {count} records were not written: {failures.first}; check topic and broker")
     sys.stderr.write(f"imported {count:,} records from {file}\n")
     return 0
+
+
+class _Failures:
+    """How many records were not written, and why the first was not."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.first = ""
+
+    def add(self, why: str) -> None:
+        self.count += 1
+        self.first = self.first or why
+
+    def delivered(self, error: object, _message: Message) -> None:
+        if error is not None:
+            self.add(str(error))
 
 
 def _record(message: Message) -> Record:
@@ -65,20 +86,15 @@ def _producer(settings: Settings) -> Producer:
     return Producer(producer_options(settings.client_options(), settings.queue_bytes))
 
 
-def _produce(producer: Producer, topic: str, recorded: Recorded, failures: list[str]) -> None:
+def _produce(producer: Producer, topic: str, recorded: Recorded, failures: _Failures) -> None:
     record = recorded.record
-
-    def delivered(error: object, _message: Message) -> None:
-        if error is not None:
-            failures.append(str(error))
-
     while True:
         try:
-            producer.produce(topic, record.value, record.key, on_delivery=delivered)
+            producer.produce(topic, record.value, record.key, on_delivery=failures.delivered)
         except BufferError:
             producer.poll(0.1)
         except KafkaException as error:
-            failures.append(str(error))
+            failures.add(str(error))
             return
         else:
             producer.poll(0)

@@ -9,6 +9,7 @@
     curl.py         the program that is not ours
     truth.py        what a client logs of an exchange that it made
     watching.py     reads the output topics
+    recorded.py     the recording for machines that cannot capture
     compare.py      what the clients logged against what fleetcap decoded
     report.py       what is shown on the screen, but for `tail`'s own table
 

@@ -14,11 +14,12 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain, repeat
 from pathlib import Path
 from types import FrameType
 from typing import Final
 
-from fleetcap.demo import servers, traffic, truth
+from fleetcap.demo import recorded, servers, traffic
 from fleetcap.demo.compare import Comparison, Expected, Side, compare, expected
 from fleetcap.demo.errors import DemoError
 from fleetcap.demo.report import Losses, Screen
@@ -26,11 +27,9 @@ from fleetcap.demo.stage import Stage, wait_until
 from fleetcap.demo.truth import Address, Exchange
 from fleetcap.demo.watching import Watch
 from fleetcap.kafka.errors import BrokerError, TopicsError
+from fleetcap.recording import RecordingError
 
-HERE: Final = Path(__file__).parent
-RECORDING: Final = HERE / "recording.fcap"
-RECORDED: Final = HERE / "recording.jsonl"  # what the clients logged while it was made
-SMALL: Final = traffic.Sizes(download=200_000, upload=50_000)
+SMALL: Final = traffic.Sizes(download=100_000, upload=50_000)  # of the recording, which is part of the package
 _PAUSE_S = 1.0
 _DECODE_S = 30.0
 _END_S = 10.0
@@ -122,9 +121,10 @@ class Demo:
                 stage.start_capture(sorted({one.port for one in running.all}))
             screen.gap("fleetcap tail" if self._options.once else "fleetcap tail; Ctrl-C ends it")
             stage.start_tail()
-            for scenario in traffic.scenarios(running, SMALL if self._options.record else None):
-                self._play(scenario)
-            if not self._options.once:
+            if self._options.once:
+                for scenario in traffic.scenarios(running, SMALL if self._options.record else None):
+                    self._play(scenario)
+            else:
                 self._play_on(running)
             self._settle(watch)
             # Whatever ends here is told to everybody before the summary.
@@ -132,12 +132,10 @@ class Demo:
 
     def _replay(self, why: str) -> None:
         screen, stage = self._screen, self._stage
-        screen.note(f"this machine does not capture now: {why}")
-        if not RECORDING.exists():
-            raise DemoError(f"and the recording {RECORDING} is not there; get it with the rest of the repository")
-        self._made = truth.parse(RECORDED.read_text().splitlines())
+        screen.note(f"no capture here, but a recording of one: {why}")
+        self._made = recorded.made()
         with screen.step("a recorded capture into the raw topic, in place of servers, clients and probes"):
-            stage.run("import", str(RECORDING))
+            stage.run("import", str(recorded.CAPTURE))
         screen.gap("fleetcap tail")
         stage.start_tail()
 
@@ -152,10 +150,11 @@ class Demo:
         self._made += scenario.run()
 
     def _play_on(self, running: servers.Servers) -> None:
-        """Gentle traffic until the user has seen enough."""
+        """One round of everything, then gentle traffic until the user has seen enough."""
+        first = ((scenario, 0.0) for scenario in traffic.scenarios(running))
         with self._stop.in_order() as stopped:
-            for scenario in traffic.gentle(running):
-                if stopped.wait(_PAUSE_S):
+            for scenario, pause_s in chain(first, zip(traffic.gentle(running), repeat(_PAUSE_S), strict=False)):
+                if stopped.wait(pause_s):
                     break
                 self._play(scenario)
         self._screen.gap("enough; the rest is being brought out")
@@ -196,8 +195,9 @@ class Demo:
         return sum(missing for side, missing in self._ended(watch).items() if side in sides)
 
     def _keep(self, folder: Path) -> None:
-        self._stage.run("record", "--output", str(folder / RECORDING.name))
-        (folder / RECORDED.name).write_text(truth.dump(self._made))
+        capture = self._stage.folder / recorded.CAPTURE.name
+        self._stage.run("record", "--output", str(capture))
+        recorded.keep(capture, self._made, folder)
 
     def _folder(self, name: str) -> Path:
         folder = self._stage.folder / name
@@ -216,7 +216,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         with Stage(folder) as stage:
             good = Demo(options, stage, screen, stop).run()
-    except (DemoError, BrokerError, TopicsError) as error:
+    except (DemoError, BrokerError, TopicsError, RecordingError) as error:
         screen.failed(error)
     except KeyboardInterrupt:
         shutil.rmtree(folder, ignore_errors=True)

@@ -16,7 +16,7 @@ _SHOWN: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class Losses:
-    """What went missing on the way, as the connections' records and the dead-letter topic say; `captured` is the tap's last word."""
+    """What went missing, as connections' records and the dead-letter topic say; `captured` is what the tap said last."""
 
     missing_bytes: int = 0
     unreadable: int = 0

@@ -102,6 +102,8 @@ class Stage:
 
     def can_capture(self) -> tuple[bool, str]:
         """What `fleetcap doctor` says; where not, why not."""
+        if os.geteuid() != 0:
+            return False, "this is not root, and only root may load eBPF programs"
         done = self._run("doctor")
         faults = [line.removeprefix("no").strip() for line in done.stdout.splitlines() if line.startswith("no ")]
         why = faults[0] if faults else (done.stderr.strip().splitlines() or ["it said nothing"])[-1]

@@ -11,7 +11,7 @@ from fleetcap_proto.v1 import common_pb2, connection_pb2, event_pb2, exchange_pb
 # Time, process, arrow, method, status, what (all the room that is left), size, latency.
 _HEAD = ("TIME", "PROCESS", "", "METHOD", "CODE", "WHAT", "SIZE", "LATENCY")
 _WIDE = (12, 20, 1, 7, 4, 0, 9, 8)
-_NARROW = (8, 13, 1, 6, 4, 0, 8, 8)
+_NARROW = (8, 12, 1, 7, 4, 0, 8, 8)
 _NARROW_BELOW = 100  # columns of the terminal
 _RIGHT = frozenset({6, 7})
 _STATUS = {1: "cyan", 2: "green", 3: "blue", 4: "yellow", 5: "bold red"}
@@ -77,7 +77,7 @@ class TablePrinter:
         who = record.connection
         reason = connection_pb2.CloseReason.Name(record.close_reason).removeprefix("CLOSE_REASON_").lower().replace("_", " ")
         remote = _endpoint(who.remote)
-        what = f"{remote} {'opened' if opened else f'closed: {reason}'}{_counts(record)}"
+        what = f"{'opened' if opened else reason}{_counts(record)}, {remote}"
         arrow = _ARROWS.get(who.role, "·")
         self._row(
             (
@@ -94,8 +94,8 @@ class TablePrinter:
         )
 
     def error(self, reason: str, where: str) -> None:
-        """One row in red."""
-        self._row(("", "", "", "error", "", f"{where}: {reason}", "", ""), {3: "red", 5: "red"})
+        """A line of its own, in red: it has no columns, and the terminal may wrap it."""
+        self._console.print(Text(_visible(f"error: {where}: {reason}"), style="red"), soft_wrap=True)
 
     def _row(self, cells: tuple[str, ...], styles: dict[int, str]) -> None:
         if not self._started:
@@ -127,7 +127,7 @@ def _what(request: exchange_pb2.Message) -> str:
 
 def _counts(record: connection_pb2.ConnectionRecord) -> str:
     missing = record.received.missing_bytes + record.sent.missing_bytes
-    counts = f", {record.exchanges} exchanges" if record.exchanges else ""
+    counts = f", {record.exchanges} exchange{'s' if record.exchanges > 1 else ''}" if record.exchanges else ""
     return counts + (f", {missing} bytes missing" if missing else "")
 
 

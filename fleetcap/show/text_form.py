@@ -22,10 +22,12 @@ class TextPrinter:
 
     def event(self, event: event_pb2.Event) -> None:
         """A line of who and where, then the message."""
-        # Bytes that are no text must not move a terminal's cursor or set its title.
-        text = text_form(event, as_hex=self._as_hex).decode("utf-8", "backslashreplace")
-        self._out.write(_tame(text) if self._out.isatty() else text)
-        self._out.write("\n")
+        text = text_form(event, as_hex=self._as_hex) + b"\n"
+        if self._out.isatty():
+            # Bytes that are no text must not move a terminal's cursor or set its title.
+            self._out.write(_tame(text.decode("utf-8", "backslashreplace")))
+        else:
+            self._out.buffer.write(text)
         self._out.flush()
 
     def connection(self, record: connection_pb2.ConnectionRecord) -> None:

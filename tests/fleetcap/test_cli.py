@@ -22,7 +22,9 @@ def recording(tmp_path: Path) -> Path:
     path, log = tmp_path / "traffic.fcap", Log()
     for number in range(3):
         talk = Talk(f"node-1:c{number}")
-        log.add(talk, talk.sent(b"GET /%d HTTP/1.1\r\nHost: h\r\n\r\n" % number), talk.received(b"HTTP/1.1 204 No Content\r\n\r\n", 5))
+        log.add(
+            talk, talk.sent(b"GET /%d HTTP/1.1\r\nHost: h\r\n\r\n" % number), talk.received(b"HTTP/1.1 204 No Content\r\n\r\n", 5)
+        )
     log.raw(b"k", b"\xff")
     with RecordingWriter(path) as writer:
         for record in log.records:
@@ -75,7 +77,7 @@ def test_help_loads_neither_worker_nor_probes():
     program = "import sys; sys.argv=['fleetcap','--help']; import fleetcap.cli as c\ntry: c.main()\nexcept SystemExit: pass\n"
     done = subprocess.run([sys.executable, "-c", program + "print(*sys.modules)"], capture_output=True, text=True, check=True)
     loaded = done.stdout.splitlines()[-1].split()
-    assert not {"faust", "bcc", "confluent_kafka", "fleetcap_streams.app"} & set(loaded)
+    assert not {"faust", "pydantic", "bcc", "confluent_kafka", "fleetcap_streams.app"} & set(loaded)
 
 
 def test_decode_prints_an_object_a_line_and_tells_what_it_could_not_read(recording: Path):
@@ -95,7 +97,7 @@ def test_decode_can_print_the_references_text(recording: Path):
 def test_decode_can_print_a_table(recording: Path):
     done = fleetcap("decode", recording, "--format", "table", COLUMNS="120")
     head, first = done.stdout.splitlines()[:2]
-    assert head.split() == ["TIME", "PROCESS", "METHOD", "STATUS", "WHAT", "SIZE", "LATENCY"]
+    assert head.split() == ["TIME", "PROCESS", "METHOD", "CODE", "WHAT", "SIZE", "LATENCY"]
     assert first.split()[1:] == ["curl/1234", "→", "GET", "204", "h/0", "0", "B", "5.0", "ms"]
 
 
@@ -112,3 +114,38 @@ def test_a_reader_that_has_seen_enough_is_no_error(recording: Path):
     command = f"{sys.executable} -m fleetcap decode {recording} | head -1"
     done = subprocess.run(["bash", "-c", f"set -o pipefail; {command}"], capture_output=True, text=True, check=False)
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize("form", ["json", "table", "text"])
+def test_no_locale_can_end_a_command(form: str, tmp_path: Path):
+    path, talk, log = tmp_path / "odd.fcap", Talk(), Log()
+    log.add(talk, talk.sent("GET /caf\u00e9 HTTP/1.1\r\nHost: h\r\n\r\n".encode()), talk.received(b"\xff\xfe"), talk.closed(1))
+    with RecordingWriter(path) as writer:
+        for record in log.records:
+            writer.write(0, record)
+    done = subprocess.run(
+        [sys.executable, "-m", "fleetcap", "decode", path, "--format", form],
+        capture_output=True,
+        check=False,
+        env={**os.environ, "PYTHONIOENCODING": "ascii", "COLUMNS": "120"},
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert "caf\u00e9".encode() in done.stdout
+
+
+def test_text_in_a_pipe_is_byte_for_byte_what_was_said(tmp_path: Path):
+    path, talk, log = tmp_path / "odd.fcap", Talk(), Log()
+    log.add(talk, talk.sent(b"GET /\xff\x1b[2J HTTP/1.1\r\nHost: h\r\n\r\n"), talk.closed(1))
+    with RecordingWriter(path) as writer:
+        writer.write(0, log.records[0])
+    done = subprocess.run([sys.executable, "-m", "fleetcap", "decode", path, "-f", "text"], capture_output=True, check=True)
+    assert b"GET /\xff\x1b[2J HTTP/1.1\r\n" in done.stdout
+
+
+def test_a_full_disk_is_no_defect_of_ours(recording: Path):
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "fleetcap", "decode", recording], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert done.returncode == 1
+    assert done.stderr == "fleetcap: No space left on device; check the path, its permissions and the free space\n"

@@ -89,3 +89,29 @@ def test_what_may_be_a_secret_is_never_repeated():
 def test_a_file_that_is_not_there_is_named(tmp_path: Path):
     with pytest.raises(WrongSettingError, match="nowhere"):
         load({}, tmp_path / "nowhere.toml")
+
+
+def test_an_option_with_a_comma_in_it_can_stand_in_a_json_object(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("FLEETCAP_KAFKA", '{"sasl.password": "a,b=c", "linger.ms": 5}')
+    assert load({}).kafka == {"sasl.password": "a,b=c", "linger.ms": "5"}
+    monkeypatch.setenv("FLEETCAP_KAFKA", '{"sasl.password": "hunter2"')
+    with pytest.raises(WrongSettingError, match="FLEETCAP_KAFKA cannot be used") as error:
+        load({})
+    assert "hunter2" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["bootstrap.servers", "metadata.broker.list"])
+def test_an_address_among_the_clients_options_is_refused_instead_of_ignored(name: str):
+    with pytest.raises(WrongSettingError, match=r"flag --kafka cannot be used: .* a setting of its own, bootstrap_servers"):
+        load({"kafka": [f"{name}=kafka:9092"]})
+
+
+def test_the_kernels_buffer_is_a_power_of_two():
+    with pytest.raises(WrongSettingError, match="flag --ring-pages=1000 cannot be used: it has to be a power of two"):
+        load({"ring_pages": 1000})
+
+
+def test_a_file_in_the_working_folder_is_not_read_unasked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "fleetcap.toml").write_text('bootstrap_servers = "attacker:9092"\n')
+    monkeypatch.chdir(tmp_path)
+    assert load({}).bootstrap_servers == "127.0.0.1:9092"

@@ -6,18 +6,50 @@ Bytes that are text stand as text, others as base64 with an `…_encoding` besid
 
 import base64
 import json
-from typing import Any
+import math
+from typing import Any, Final
 
 from fleetcap_proto.v1 import common_pb2, connection_pb2, event_pb2, exchange_pb2
 
 _ROLES = {common_pb2.ROLE_CLIENT: "client", common_pb2.ROLE_SERVER: "server"}
+_SOURCES: Final = frozenset(common_pb2.Source.values()) - {common_pb2.SOURCE_UNSPECIFIED}
+_TLS_VERSIONS: Final = {0x0301: "1.0", 0x0302: "1.1", 0x0303: "1.2", 0x0304: "1.3"}  # RFC 8446 section 4.2.1
 _DIRECTIONS = {common_pb2.DIRECTION_RECEIVED: "received", common_pb2.DIRECTION_SENT: "sent"}
+_REASONS: Final = {
+    number: name.removeprefix("CLOSE_REASON_").lower() for name, number in connection_pb2.CloseReason.items() if number
+}
 _LONGEST_CHARACTER = 4  # bytes in UTF-8
+# Names that every message has. A protocol's own fact of such a name gets the protocol's before it.
+_TAKEN: Final = frozenset(
+    [
+        "kind",
+        "protocol",
+        "connection",
+        "timestamp_ns",
+        "number",
+        "direction",
+        "start_ns",
+        "end_ns",
+        "body_size",
+        "body",
+        "body_encoding",
+        "body_sha256",
+        "encoded_size",
+        "complete",
+        "missing_bytes",
+        "notes",
+        "node",
+        "process",
+        "local",
+        "remote",
+        "role",
+    ]
+)
 
 
 def line(value: dict[str, Any]) -> str:
     """An object as one line, without the newline."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
 def exchange(value: exchange_pb2.Exchange) -> dict[str, Any]:
@@ -66,7 +98,7 @@ def event(value: event_pb2.Event) -> dict[str, Any]:
 def connection(value: connection_pb2.ConnectionRecord) -> dict[str, Any]:
     """A connection that was first seen, or ended."""
     opened = value.state == connection_pb2.CONNECTION_STATE_OPENED
-    reason = connection_pb2.CloseReason.Name(value.close_reason).removeprefix("CLOSE_REASON_").lower()
+    reason = _REASONS.get(value.close_reason)
     who = value.connection
     return {
         **_head("connection", value.protocol, who.uuid, value.opened_ns if opened else value.closed_ns),
@@ -78,6 +110,10 @@ def connection(value: connection_pb2.ConnectionRecord) -> dict[str, Any]:
         "sent": _totals(value.sent),
         "exchanges": value.exchanges,
         "segment": value.segment,
+        "source": common_pb2.Source.Name(who.source).removeprefix("SOURCE_").lower() if who.source in _SOURCES else None,
+        "library": who.library,
+        "tls_version": _TLS_VERSIONS.get(who.tls_version),
+        "joined": who.joined,
         "notes": list(value.notes),
         **_who(value.node_id, who.process, who.local, who.remote, who.role),
     }
@@ -101,17 +137,31 @@ def _who(
 ) -> dict[str, Any]:
     return {
         "node": node_id,
-        "process": {"pid": process.pid, "comm": process.comm},
+        "process": _process(process),
         "local": {"ip": local.ip, "port": local.port},
         "remote": {"ip": remote.ip, "port": remote.port},
         "role": _ROLES.get(role),
     }
 
 
+def _process(process: common_pb2.Process) -> dict[str, Any]:
+    """Pid and name, and what else is known."""
+    more = {
+        "start_ns": process.start_ns,
+        "uid": process.uid,
+        "command_line": process.command_line,
+        "parent_pid": process.parent_pid,
+        "container_id": process.container_id,
+        "labels": dict(sorted(process.labels.items())),
+    }
+    known = {name: value for name, value in more.items() if value or (name == "uid" and process.start_ns)}
+    return {"pid": process.pid, "comm": process.comm, **known}
+
+
 def _message(value: exchange_pb2.Message) -> dict[str, Any]:
     return {
         **(_http(value.http) if value.HasField("http") else {}),
-        **{each.name: _attribute(each) for each in value.attributes},
+        **{_own_name(each.name, value.protocol): _attribute(each) for each in value.attributes},
         "start_ns": value.start_ns,
         "end_ns": value.end_ns,
         "body_size": value.body_size,
@@ -129,6 +179,10 @@ def _http(http: exchange_pb2.Http) -> dict[str, Any]:
     request = {"method": http.method, "target": http.target, "authority": http.authority}
     response = {"status": http.status, "reason": http.reason}
     return {**(response if http.status else request), "version": http.version, "headers": _pairs(http.headers)}
+
+
+def _own_name(name: str, protocol: str) -> str:
+    return f"{protocol}_{name}" if name in _TAKEN else name
 
 
 def _pairs(headers: Any) -> list[list[str]]:
@@ -152,6 +206,8 @@ def _attribute(attribute: exchange_pb2.Attribute) -> Any:
             return {item.name: _attribute(item) for item in items} if named else [_attribute(item) for item in items]
         case "data":
             return _data("data", attribute.data)
+        case "real" if not math.isfinite(attribute.real):
+            return str(attribute.real)  # JSON has no number for it (RFC 8259 section 6)
         case None:
             return None
         case field:

@@ -1,6 +1,7 @@
 """Values of the engine as messages of the schema. The one way out: records and JSON are both made from these."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, cast
 
 from fleetcap_proto.v1 import common_pb2, connection_pb2, event_pb2, exchange_pb2
 from fleetcap_streams.engine.values import ConnectionInfo, ConnectionOut, ExchangeOut, MessageOut, Totals
@@ -8,6 +9,10 @@ from fleetcap_streams.outputs.text import as_payload
 from fleetcap_streams.protocols.contract import Attribute, Http, Message
 
 DIRECTIONS = (common_pb2.DIRECTION_RECEIVED, common_pb2.DIRECTION_SENT)
+# What a record claims (positions, times, lengths) may be anything that its field can hold, and sums of such are larger still.
+# The generated classes raise on what does not fit, so it is cut to the most that does.
+INT64_MAX: Final = (1 << 63) - 1
+UINT64_MAX: Final = (1 << 64) - 1
 OPENED, CLOSED = connection_pb2.CONNECTION_STATE_OPENED, connection_pb2.CONNECTION_STATE_CLOSED
 
 
@@ -22,8 +27,8 @@ def connection(info: ConnectionInfo) -> common_pb2.Connection:
         local=common_pb2.Endpoint(ip=info.local.ip, port=info.local.port),
         remote=common_pb2.Endpoint(ip=info.remote.ip, port=info.remote.port),
         sock=info.sock,
-        role=common_pb2.Role.Name(info.role),
-        source=common_pb2.Source.Name(info.source),
+        role=cast("common_pb2.Role", info.role),
+        source=cast("common_pb2.Source", info.source),
         library=info.library,
         tls_version=info.tls_version,
         joined=info.joined,
@@ -56,7 +61,7 @@ def message(value: Message, number: int = 0) -> exchange_pb2.Message:
         body_sha256=value.body_sha256,
         encoded_size=value.encoded_size,
         complete=value.complete,
-        missing_bytes=value.missing_bytes,
+        missing_bytes=min(value.missing_bytes, UINT64_MAX),
         notes=value.notes,
         http=None if value.http is None else http(value.http),
         attributes=attributes(value.attributes),
@@ -70,7 +75,7 @@ def event(output: MessageOut) -> event_pb2.Event:
     payload = as_payload(value.head, value.body)
     plain = bool(value.head) or payload == value.body
     return event_pb2.Event(
-        timestamp=value.start_ns,
+        timestamp=min(value.start_ns, INT64_MAX),
         uuid=info.event_uuid(value.direction, value.tid, value.comm),
         pid=info.pid,
         pname=value.comm or info.comm,
@@ -85,7 +90,7 @@ def event(output: MessageOut) -> event_pb2.Event:
         connection_uuid=info.uuid,
         number=output.number,
         complete=value.complete,
-        missing_bytes=value.missing_bytes,
+        missing_bytes=min(value.missing_bytes, UINT64_MAX),
         raw=b"" if plain else value.body,
     )
 
@@ -102,7 +107,7 @@ def exchange(output: ExchangeOut) -> exchange_pb2.Exchange:
         process=process(info),
         local=common_pb2.Endpoint(ip=info.local.ip, port=info.local.port),
         remote=common_pb2.Endpoint(ip=info.remote.ip, port=info.remote.port),
-        role=common_pb2.Role.Name(info.role),
+        role=cast("common_pb2.Role", info.role),
         request=None if output.request is None else message(output.request),
         response=None if output.response is None else message(output.response),
         # Clocks of threads on several processors may disagree by less than an event takes; time never runs back for a reader.
@@ -113,10 +118,19 @@ def exchange(output: ExchangeOut) -> exchange_pb2.Exchange:
 
 def connection_record(output: ConnectionOut) -> connection_pb2.ConnectionRecord:
     """A connection that was first seen, or a segment of it that ended."""
+    record = connection_record_of(output.connection)
+    record.MergeFrom(connection_record_rest(output))
+    return record
+
+
+def connection_record_of(info: ConnectionInfo) -> connection_pb2.ConnectionRecord:
+    """The part that says who and where: the first fields."""
+    return connection_pb2.ConnectionRecord(connection=connection(info), node_id=info.node_id, boot_id=info.boot_id)
+
+
+def connection_record_rest(output: ConnectionOut) -> connection_pb2.ConnectionRecord:
+    """All other fields."""
     return connection_pb2.ConnectionRecord(
-        connection=connection(output.connection),
-        node_id=output.connection.node_id,
-        boot_id=output.connection.boot_id,
         state=OPENED if output.reason is None else CLOSED,
         close_reason=None if output.reason is None else connection_pb2.CloseReason.Name(output.reason.value),
         opened_ns=output.opened_ns,
@@ -130,8 +144,8 @@ def connection_record(output: ConnectionOut) -> connection_pb2.ConnectionRecord:
     )
 
 
-def http(value: Http) -> exchange_pb2.Http:
-    """What HTTP alone has."""
+def http(value: Http, *, headers: bool = True) -> exchange_pb2.Http:
+    """What HTTP alone has; without its `headers`, and trailers, where they are written by other means."""
     return exchange_pb2.Http(
         method=value.method,
         target=value.target,
@@ -139,8 +153,8 @@ def http(value: Http) -> exchange_pb2.Http:
         version=value.version,
         status=value.status,
         reason=value.reason,
-        headers=_headers(value.headers),
-        trailers=_headers(value.trailers),
+        headers=_headers(value.headers) if headers else (),
+        trailers=_headers(value.trailers) if headers else (),
     )
 
 
@@ -156,9 +170,9 @@ def _headers(pairs: Iterable[tuple[str, str]]) -> list[exchange_pb2.Header]:
 def _totals(totals: Totals) -> connection_pb2.DirectionTotals:
     return connection_pb2.DirectionTotals(
         bytes=totals.bytes,
-        missing_bytes=totals.missing_bytes,
+        missing_bytes=min(totals.missing_bytes, UINT64_MAX),
         gaps=totals.gaps,
-        duplicate_bytes=totals.duplicate_bytes,
+        duplicate_bytes=min(totals.duplicate_bytes, UINT64_MAX),
         messages=totals.messages,
     )
 
@@ -167,8 +181,10 @@ def _attribute(name: str, value: Attribute) -> exchange_pb2.Attribute:
     match value:
         case bool():  # before int, which it is too
             return exchange_pb2.Attribute(name=name, flag=value)
-        case int():
+        case int() if -INT64_MAX <= value <= INT64_MAX:
             return exchange_pb2.Attribute(name=name, number=value)
+        case int():
+            return exchange_pb2.Attribute(name=name, text=str(value))
         case float():
             return exchange_pb2.Attribute(name=name, real=value)
         case str():

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol, assert_never
+from typing import Final, NamedTuple, Protocol, assert_never
 
 from fleetcap_proto import topics
 from fleetcap_proto.v1 import ecapture_pb2, event_pb2
@@ -40,9 +40,11 @@ class Source(Protocol):
         """Of that topic."""
 
 
+_ECAPTURE_FIELDS: Final = tuple(field.name for field in ecapture_pb2.EcaptureEvent.DESCRIPTOR.fields)
+
+
 def _ecapture(event: event_pb2.Event) -> bytes:
-    shared = {field.name for field in ecapture_pb2.EcaptureEvent.DESCRIPTOR.fields}
-    payload = ecapture_pb2.EcaptureEvent(**{name: getattr(event, name) for name in shared})
+    payload = ecapture_pb2.EcaptureEvent(**{name: getattr(event, name) for name in _ECAPTURE_FIELDS})
     entry = ecapture_pb2.EcaptureLogEntry(log_type=event_pb2.LOG_TYPE_EVENT, event_payload=payload)
     return entry.SerializeToString()
 
@@ -65,7 +67,7 @@ class Encoder:
                 value = self._wire.exchange(output)
                 return [OutRecord(topics.EXCHANGES, output.connection.uuid.encode(), value)]
             case ConnectionOut():
-                value = messages.connection_record(output).SerializeToString(deterministic=True)
+                value = self._wire.connection_record(output)
                 return [OutRecord(topics.CONNECTIONS, output.connection.uuid.encode(), value)]
             case ActivityOut():
                 activity = output.activity

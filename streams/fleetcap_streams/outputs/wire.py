@@ -6,21 +6,24 @@ are written in the order of their numbers: the result is, byte for byte, what th
 holds the two together.
 """
 
+from collections.abc import Iterable
+from functools import lru_cache
 from struct import Struct
 from typing import Final
 
 from fleetcap_proto.v1 import exchange_pb2
-from fleetcap_streams.engine.values import ConnectionInfo, ExchangeOut, MessageOut
+from fleetcap_streams.engine.values import ConnectionInfo, ConnectionOut, ExchangeOut, MessageOut
 from fleetcap_streams.outputs import messages
 from fleetcap_streams.outputs.text import as_payload
-from fleetcap_streams.protocols.contract import Message
+from fleetcap_streams.protocols.contract import Http, Message
 
 _SMALL: Final = 1 << 14
 _TIMES: Final = Struct("<BQBQ").pack  # fields 3 and 4, fixed64
 _TIMES_SENT: Final = Struct("<BBBQBQ").pack  # field 2, a varint of 1, before them
 _REMEMBERED: Final = 4096  # parts of each kind; all are forgotten at once beyond it: a rare, cheap loss
+_LONG_HEAD: Final = 4096  # bytes; longer ones seldom come again, and thousands of them would be a gigabyte
+_LONG_VALUE: Final = 256  # characters of a header; the same holds
 _UINT32: Final = 0xFFFFFFFF
-_SIGN: Final = 1 << 64
 
 
 def _long_varint(number: int) -> bytes:
@@ -41,14 +44,15 @@ def varint(number: int) -> bytes:
 
 
 class Wire:
-    """Encodes the two outputs that come with every message. Remembers parts, so one serves one worker."""
+    """Encodes the outputs that come with every message and every connection. Remembers parts, so one serves one worker."""
 
-    __slots__ = ("_ends", "_events", "_heads", "_notes")
+    __slots__ = ("_connections", "_ends", "_events", "_heads", "_notes")
 
     def __init__(self) -> None:
         self._events: dict[tuple[str, int, int, int, str], tuple[bytes, bytes]] = {}
         self._ends: dict[tuple[str, int, str], tuple[bytes, bytes]] = {}
         self._heads: dict[bytes, bytes] = {}
+        self._connections: dict[tuple[str, int], bytes] = {}
         self._notes: dict[tuple[str, tuple[str, ...]], tuple[bytes, bytes]] = {}
 
     def log_entry(self, output: MessageOut) -> bytes:
@@ -57,7 +61,7 @@ class Wire:
         before, after = self._event_parts(info, message)
         head, body = message.head, message.body
         payload = as_payload(head, body)
-        time_ns = message.start_ns
+        time_ns = min(message.start_ns, messages.INT64_MAX)
         event = b"".join(
             (
                 b"\x08" + _long_varint(time_ns) if time_ns else b"",
@@ -67,7 +71,7 @@ class Wire:
                 after,
                 _number(b"\x70", output.number),
                 b"\x78\x01" if message.complete else b"",
-                _number(b"\x80\x01", message.missing_bytes),
+                _number(b"\x80\x01", min(message.missing_bytes, messages.UINT64_MAX)),
                 b"" if head or payload == body else _data(b"\x8a\x01", body),
             )
         )
@@ -88,6 +92,16 @@ class Wire:
         parts += [_part(b"\x62", self.message(each)) for each in output.interim]
         return b"".join(parts)
 
+    def connection_record(self, output: ConnectionOut) -> bytes:
+        """A `ConnectionRecord`."""
+        info = output.connection
+        key = (info.uuid, info.revision)
+        who = self._connections.get(key)
+        if who is None:
+            who = messages.connection_record_of(info).SerializeToString(deterministic=True)
+            _remember(self._connections, key, who)
+        return who + messages.connection_record_rest(output).SerializeToString()
+
     def message(self, message: Message) -> bytes:
         """A `Message`."""
         protocol, notes = self._protocol_and_notes(message)
@@ -101,7 +115,7 @@ class Wire:
                 _data(b"\x3a", message.body_sha256),
                 _number(b"\x40", message.encoded_size),
                 b"\x48\x01" if message.complete else b"",
-                _number(b"\x50", message.missing_bytes),
+                _number(b"\x50", min(message.missing_bytes, messages.UINT64_MAX)),
                 notes,
                 self._http(message),
                 _attributes(message) if message.attributes else b"",
@@ -150,12 +164,31 @@ class Wire:
         if http is None:
             return b""
         if http.trailers or not head:
-            return _part(b"\x62", messages.http(http).SerializeToString())
+            return _part(b"\x62", _http(http))
         found = self._heads.get(head)
         if found is None:
-            found = _part(b"\x62", messages.http(http).SerializeToString())
-            _remember(self._heads, head, found)
+            found = _part(b"\x62", _http(http))
+            if len(head) <= _LONG_HEAD:
+                _remember(self._heads, head, found)
         return found
+
+
+def _http(http: Http) -> bytes:
+    """An `Http`. A new head, such as one with a date in it, is made of headers that came before, but for a few."""
+    line = messages.http(http, headers=False).SerializeToString()
+    return b"".join((line, *_headers(0x3A, http.headers), *_headers(0x42, http.trailers)))
+
+
+def _headers(tag: int, pairs: Iterable[tuple[str, str]]) -> list[bytes]:
+    return [_header(tag, name, value) if len(value) <= _LONG_VALUE else _new_header(tag, name, value) for name, value in pairs]
+
+
+def _new_header(tag: int, name: str, value: str) -> bytes:
+    header = exchange_pb2.Header(name=name, value=value).SerializeToString()
+    return bytes((tag,)) + varint(len(header)) + header
+
+
+_header = lru_cache(_REMEMBERED)(_new_header)
 
 
 def _remember(memory: dict, key: object, value: object) -> None:  # type: ignore[type-arg]

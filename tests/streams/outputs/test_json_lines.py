@@ -97,3 +97,31 @@ def test_a_protocols_own_facts_stand_among_the_fields():
         "direction": "sent",
     }
     assert "none" not in found
+
+
+def test_a_fact_never_takes_the_place_of_a_field_that_all_messages_have():
+    value = Message("amqp", Direction.SENT, Role.SINGLE, 0, 1, 1, attributes={"connection": 5, "body": "x", "kind": 1})
+    found = json_lines.message(messages.message(value, 1), common_pb2.Connection(uuid="c"), "n")
+    assert (found["kind"], found["connection"], found["body"]) == ("message", "c", "")
+    assert (found["amqp_kind"], found["amqp_connection"], found["amqp_body"]) == (1, 5, "x")
+
+
+def test_what_is_no_number_in_json_stands_as_text():
+    value = Message("redis", Direction.SENT, Role.SINGLE, 0, 1, 1, attributes={"a": float("nan"), "b": float("-inf"), "c": 0.5})
+    found = json.loads(json_lines.line(json_lines.message(messages.message(value, 1), common_pb2.Connection(), "")))
+    assert (found["a"], found["b"], found["c"]) == ("nan", "-inf", 0.5)
+
+
+def test_whatever_is_known_of_the_process_is_told():
+    process = common_pb2.Process(pid=7, comm="curl", start_ns=5, container_id="abc", labels={"pod": "p"}, command_line="curl x")
+    found = json_lines.exchange(exchange_pb2.Exchange(process=process))["process"]
+    assert found == {
+        "pid": 7,
+        "comm": "curl",
+        "start_ns": 5,
+        "uid": 0,
+        "command_line": "curl x",
+        "container_id": "abc",
+        "labels": {"pod": "p"},
+    }
+    assert json_lines.exchange(exchange_pb2.Exchange())["process"] == {"pid": 0, "comm": ""}

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleetcap_proto.v1 import event_pb2
-from fleetcap_streams.engine.values import ConnectionInfo, Endpoint, ExchangeOut, MessageOut
+from fleetcap_streams.engine.values import CloseReason, ConnectionInfo, ConnectionOut, Endpoint, ExchangeOut, MessageOut, Totals
 from fleetcap_streams.outputs import messages
 from fleetcap_streams.outputs.wire import Wire
 from fleetcap_streams.protocols.contract import Direction, Http, Message, Role
@@ -71,3 +71,21 @@ def test_events(info: ConnectionInfo, message: Message, count: int):
 def test_exchanges(info: ConnectionInfo, request: Message | None, response: Message | None, interim: list[Message], count: int):
     output = ExchangeOut(info, count, request, response, interim)
     assert WIRE.exchange(output) == messages.exchange(output).SerializeToString(deterministic=True)
+
+
+totals = st.builds(Totals, number, number, number, number, number)
+
+
+@given(infos, st.sampled_from([None, *CloseReason]), number, number, st.sampled_from(["", "http1"]), totals, totals, number)
+def test_connections(
+    info: ConnectionInfo,
+    reason: CloseReason | None,
+    opened_ns: int,
+    closed_ns: int,
+    protocol: str,
+    received: Totals,
+    sent: Totals,
+    exchanges: int,
+):
+    output = ConnectionOut(info, reason, opened_ns, closed_ns, protocol, received, sent, exchanges, 3, ("late",))
+    assert WIRE.connection_record(output) == messages.connection_record(output).SerializeToString(deterministic=True)
