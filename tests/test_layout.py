@@ -129,6 +129,17 @@ def test_importing_the_producer_does_not_load_bcc() -> None:
     assert "bcc" not in _loaded_with(["fleetcap_producer"])
 
 
+def test_capturing_works_where_the_workers_packages_are_not_installed() -> None:
+    program = """
+import importlib, sys
+sys.modules.update(dict.fromkeys(["faust", "mode", "aiokafka", "brotli", "zstandard"]))
+for name in ("fleetcap.cli", "fleetcap.commands.capture", "fleetcap.commands.doctor"):
+    importlib.import_module(name)
+"""
+    done = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 def test_one_module_of_the_producer_touches_kafka() -> None:
     assert len(_importers(PRODUCER, KAFKA_CLIENTS)) == 1
 
@@ -142,7 +153,7 @@ def _test_folders() -> Iterator[tuple[Path, Path]]:
     """Each folder of tests beside the folder of sources that it mirrors."""
     for component, package in PACKAGES.items():
         for folder in [ROOT / "tests" / component, *(ROOT / "tests" / component).rglob("*")]:
-            if folder.is_dir() and folder.name != "__pycache__":
+            if list(folder.glob("test_*.py")):
                 yield folder, package / folder.relative_to(ROOT / "tests" / component)
 
 

@@ -85,7 +85,7 @@ class Programs:
         error: Exception | None = None
         with _hushed() as said:
             try:
-                self._bpf = self._bcc.BPF(text=source.assemble(file), cflags=[*flags, "-Wno-everything"])
+                self._bpf = self._bcc.BPF(text=source.assemble(file).encode(), cflags=[*flags, "-Wno-everything"])
             except Exception as failed:  # noqa: BLE001  bcc raises bare Exception
                 error = failed
         if error is not None:
@@ -105,7 +105,7 @@ class Programs:
         error: Exception | None = None
         with _hushed() as said:
             try:
-                loaded = self._bpf.load_func(name, getattr(self._bcc.BPF, kind))
+                loaded = self._bpf.load_func(name.encode(), getattr(self._bcc.BPF, kind))
             except Exception as failed:  # noqa: BLE001  bcc raises bare Exception
                 error = failed
         if error is not None:
@@ -138,7 +138,7 @@ class Programs:
         error: Exception | None = None
         with _hushed():
             try:
-                self._bpf.attach_tracepoint(tp=name, fn_name=point.program)
+                self._bpf.attach_tracepoint(tp=name.encode(), fn_name=point.program.encode())
             except Exception as failed:  # noqa: BLE001  bcc raises bare Exception
                 error = failed
         if error is not None:
@@ -153,13 +153,13 @@ class Programs:
         while self._points:
             point, fd = self._points.pop()
             if point.category:
-                self._bpf.detach_tracepoint(tp=f"{point.category}:{point.name}")
+                self._bpf.detach_tracepoint(tp=f"{point.category}:{point.name}".encode())
             else:
                 os.close(fd)
 
     def map_fd(self, name: str) -> int:
         """The descriptor of a map."""
-        return int(self._bpf[name].map_fd)
+        return int(self._bpf[name.encode()].map_fd)
 
     def table(self, name: str, key_size: int, value_size: int) -> "Table":
         """A hash map's contents as bytes."""
@@ -167,12 +167,12 @@ class Programs:
 
     def per_cpu_sum(self, name: str, count: int) -> list[int]:
         """The first `count` entries of a per-CPU array of counters, each summed over all processors."""
-        table = self._bpf[name]
+        table = self._bpf[name.encode()]
         return [sum(table[ctypes.c_int(index)]) for index in range(count)]
 
     def number(self, name: str) -> int:
         """The first entry of an array of counters."""
-        return int(self._bpf[name][ctypes.c_int(0)].value)
+        return int(self._bpf[name.encode()][ctypes.c_int(0)].value)
 
     def close(self) -> None:
         """Free programs and maps."""

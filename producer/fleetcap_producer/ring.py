@@ -19,27 +19,19 @@ _MOST_RECORDS = 8192
 
 
 class Ring:
-    """The reader of one ring buffer of `size` bytes, behind the map descriptor `fd`.
+    """The reader of a ring whose data are `size` bytes, a power of two.
 
-    Raises:
-        OSError: the descriptor is no ring buffer of this size, or may not be mapped.
+    `ours` begins with the consumer's position; `theirs` is the producer's page and the data, twice, behind it.
     """
 
-    def __init__(self, fd: int, size: int) -> None:
-        page = mmap.PAGESIZE
+    def __init__(self, ours: memoryview, theirs: memoryview, size: int, page: int = mmap.PAGESIZE) -> None:
         self._mask = size - 1
-        self._ours = mmap.mmap(fd, page, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE, offset=0)
-        self._theirs = mmap.mmap(fd, page + 2 * size, mmap.MAP_SHARED, mmap.PROT_READ, offset=page)
-        self._consumed = memoryview(self._ours).cast("Q")
-        self._view = memoryview(self._theirs)
-        self._produced = self._view[:page].cast("Q")
-        self._words = self._view[page:].cast("I")
+        self._consumed = ours[:8].cast("Q")
+        self._produced = theirs[:8].cast("Q")
+        self.data = theirs[page:]
+        self._words = self.data.cast("I")
         self._next = self._consumed[0]
         self._barrier = threading.Lock()
-        self._poll = select.epoll()
-        # Edge-triggered: a program wakes us by amount; that something waits is no reason to come early.
-        self._poll.register(fd, select.EPOLLIN | select.EPOLLET)
-        self.data = self._view[page:]
 
     def _order(self) -> None:
         """Keeps reads before and after apart on processors that would move them; a lock's two halves do that anywhere."""
@@ -77,14 +69,39 @@ class Ring:
         """Bytes not yet released."""
         return self._produced[0] - self._consumed[0]
 
+    def close(self) -> None:
+        """Lets go of the memory. No record may be read afterwards."""
+        for view in (self._words, self.data, self._produced, self._consumed):
+            view.release()
+
+
+class MappedRing(Ring):
+    """The ring buffer of `size` bytes behind the map descriptor `fd`.
+
+    Raises:
+        OSError: the descriptor is no ring buffer of this size, or may not be mapped.
+    """
+
+    def __init__(self, fd: int, size: int) -> None:
+        page = mmap.PAGESIZE
+        self._maps = (
+            mmap.mmap(fd, page, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE, offset=0),
+            mmap.mmap(fd, page + 2 * size, mmap.MAP_SHARED, mmap.PROT_READ, offset=page),
+        )
+        self._views = memoryview(self._maps[0]), memoryview(self._maps[1])
+        super().__init__(self._views[0], self._views[1], size)
+        self._poll = select.epoll()
+        # Edge-triggered: a program wakes us by amount; that something waits is no reason to come early.
+        self._poll.register(fd, select.EPOLLIN | select.EPOLLET)
+
     def wait(self, timeout_s: float) -> None:
         """Sleeps until a program wakes the reader, or for `timeout_s` seconds."""
         self._poll.poll(timeout_s)
 
     def close(self) -> None:
-        """Unmaps. No record may be read afterwards."""
+        """Unmaps."""
         self._poll.close()
-        for view in (self.data, self._words, self._produced, self._view, self._consumed):
+        super().close()
+        for view, mapped in zip(self._views, self._maps, strict=True):
             view.release()
-        self._theirs.close()
-        self._ours.close()
+            mapped.close()

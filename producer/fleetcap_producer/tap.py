@@ -19,13 +19,16 @@ from fleetcap_producer.config import TapConfig
 from fleetcap_producer.decoding import Decoder
 from fleetcap_producer.errors import TapError
 from fleetcap_producer.program import RejectedError
-from fleetcap_producer.ring import Ring
+from fleetcap_producer.ring import MappedRing
 from fleetcap_producer.state import KernelMaps
 from fleetcap_producer.table import Connections, Namer
 from fleetcap_producer.watching import LibraryProbes, Watcher, attach_known
 
 # How long events gather before they are taken: keeps small batches, which are dear, rare, and is no delay to speak of.
 _GATHER_S = 0.004
+# While nothing comes at all, looking less often saves most of what waiting costs.
+_IDLE_S = 0.02
+_IDLE_AFTER_S = 0.2
 # After detaching, programs already running end in microseconds.
 _SETTLE_S = 0.1
 
@@ -125,8 +128,9 @@ class _Running:
         self._clock = clock
         self._stopped = False
         self._taken_s = 0.0
+        self._seen_s = 0.0  # when something was last found
         self.probes = LibraryProbes(built.library_programs.__getitem__)
-        self._ring = Ring(built.programs.map_fd("events"), built.ring_bytes)
+        self._ring = MappedRing(built.programs.map_fd("events"), built.ring_bytes)
         self._switch = built.programs.table("stopped", _INDEX, _INDEX)
         namer = Namer(config.node_id, identity.boot_id(), self.probes.used_by)
         self.connections = Connections(KernelMaps(built.programs), namer, self._to_unix)
@@ -179,7 +183,8 @@ class _Running:
             left = deadline - time.monotonic()
             if left <= 0:
                 return []
-            self._ring.wait(min(left, _GATHER_S))
+            idle = self._taken_s - self._seen_s > _IDLE_AFTER_S
+            self._ring.wait(min(left, _IDLE_S if idle else _GATHER_S))
 
     def _gather(self, deadline: float) -> None:
         """Waits for a batch worth taking; a program wakes us before the time where much comes in."""
@@ -198,6 +203,8 @@ class _Running:
             events.extend(self.connections.sweep(now_ns))
         self._ring.release()
         self._taken_s = time.monotonic()
+        if at:
+            self._seen_s = self._taken_s
         return events
 
     def _drain_rest(self) -> list[Captured]:

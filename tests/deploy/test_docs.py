@@ -58,7 +58,7 @@ def _commands() -> Iterator[str]:
 
 
 def test_every_command_is_there() -> None:
-    said = set(re.findall(r"`fleetcap ([a-z]+(?: create)?)[ `]", README))
+    said = set(re.findall(r"`fleetcap ([a-z]+(?: create| list)?)[ `]", README))
     assert set(_commands()) <= said
 
 

@@ -5,6 +5,7 @@ one `Checkpointer`, and so one `transactional.id`, for each owned partition: who
 so a worker that lost the partition without noticing can no longer write anything for it.
 """
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
@@ -18,12 +19,17 @@ from fleetcap_streams.kafka.cluster import Cluster
 from fleetcap_streams.kafka.outgoing import Outgoing
 from fleetcap_streams.kafka.partition import Checkpoint
 
+HUNG_S: Final = 6.0
 PATIENCE_S: Final = 1.0  # of one blocking call, so that giving up is noticed; the calls can be repeated until they succeed
 FENCED: Final = frozenset({KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH})  # noqa: SLF001 - librdkafka's local codes have this name
 
 
 class AbortedError(Exception):
     """The transaction was aborted: what it held is not durable and has to be made again from the last checkpoint."""
+
+
+class HungError(Exception):
+    """The client does not come back from a call. Whether what it wrote is durable is settled by the next `Checkpointer`."""
 
 
 class AbandonedError(Exception):
@@ -81,6 +87,7 @@ class Checkpointer:
         self._fault = fault
         self._abandoned = False
         self._busy = Lock()
+        self._called_s: float | None = None  # since when the client is in a call
         self._producer = Producer(
             cluster.client(
                 transactional_id=names.transactional_id(partition),
@@ -122,6 +129,15 @@ class Checkpointer:
             except AbortedError:
                 self._persist(self._producer.abort_transaction, PATIENCE_S)
                 raise
+
+    @property
+    def hung(self) -> bool:
+        """Whether the client is in a call for much longer than it was allowed to be.
+
+        librdkafka 2.16 can stay in send_offsets_to_transaction for good when the group's coordinator was away.
+        """
+        called_s = self._called_s
+        return called_s is not None and time.monotonic() - called_s > HUNG_S
 
     def abandon(self) -> None:
         """Let a call that is being repeated in another thread end soon."""
@@ -175,6 +191,7 @@ class Checkpointer:
         """Repeat a call until it succeeds, as long as repeating it is what librdkafka advises."""
         while True:
             self._give_up_where_abandoned()
+            self._called_s = time.monotonic()
             try:
                 call(*arguments)
             except KafkaException as error:
@@ -183,6 +200,8 @@ class Checkpointer:
                 raise self._classified(error) from error
             else:
                 return
+            finally:
+                self._called_s = None
 
     def _give_up_where_abandoned(self) -> None:
         if self._abandoned:

@@ -9,18 +9,19 @@ waiting than limits allow, reading waits. It must not know how partitions are as
 """
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from fleetcap_streams.engine.values import Record
-from fleetcap_streams.kafka.checkpoint import AbandonedError, AbortedError, Checkpointer, Fault, Names
+from fleetcap_streams.kafka.checkpoint import AbandonedError, AbortedError, Checkpointer, Fault, HungError, Names
 from fleetcap_streams.kafka.cluster import Cluster
 from fleetcap_streams.kafka.partition import Batch, Checkpoint, Encoder, Engine, Partition, PartitionLimits
 from fleetcap_streams.kafka.recovery import read_saved
+from fleetcap_streams.kafka.threads import in_thread
 
 log = logging.getLogger("fleetcap.worker")
 T = TypeVar("T")
@@ -28,6 +29,8 @@ T = TypeVar("T")
 # Between two slices the event loop gets to run: heartbeats of the web server, checkpoints of other partitions.
 SLICE_RECORDS: Final = 64
 SLICE_BYTES: Final = 256 * 1024
+WATCH_S: Final = 1.0  # how often a call that has not returned is looked at
+CLOSE_S: Final = 3.0  # more than any call takes that is not hung
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +51,6 @@ class Surroundings:
     metadata: Any
     parts: Parts
     limits: PartitionLimits
-    executor: Executor
     # Move the consumer to an offset of a partition; batches taken after it carry at least the returned number of seeks.
     seek: Callable[[int, int], Awaitable[int]]
     failed: Callable[[BaseException], None]  # told what a checkpoint raised that is not the end of the partition's life
@@ -60,7 +62,7 @@ class OwnedPartition:
     def __init__(self, number: int, around: Surroundings) -> None:
         self.number = number
         self._around = around
-        self._checkpointer = Checkpointer(around.cluster, around.names, number, around.metadata, around.parts.fault)
+        self._checkpointer = self._new_checkpointer()
         self._partition: Partition | None = None
         self._ready = asyncio.Event()
         self._released = False
@@ -78,7 +80,7 @@ class OwnedPartition:
         """
         started = time.monotonic()
         try:
-            await self._in_thread(self._checkpointer.open)
+            await self._open()
             count = await self._restore()
         except AbandonedError:
             return 0
@@ -138,12 +140,14 @@ class OwnedPartition:
             if patience_s is not None:
                 async with asyncio.timeout(patience_s):
                     await self._last_checkpoint(partition)
-        except (TimeoutError, AbortedError, AbandonedError):
+        except (TimeoutError, AbortedError, HungError, AbandonedError):
             log.warning("partition %d: no last checkpoint; the next owner repeats what came after the one before", self.number)
         finally:
             self._checkpointer.abandon()
             # Also ends a takeover that is still under way; it must not come through after the next owner's.
-            await self._in_thread(self._checkpointer.close)
+            with contextlib.suppress(TimeoutError):  # hung: it is left behind, and fenced by whoever comes next
+                async with asyncio.timeout(CLOSE_S):
+                    await in_thread(self._checkpointer.close)
 
     def silence_s(self) -> float:
         """Seconds since the last record."""
@@ -185,9 +189,15 @@ class OwnedPartition:
 
     async def _write(self, checkpoint: Checkpoint) -> None:
         try:
-            await self._in_thread(self._checkpointer.write, checkpoint)
+            await self._unless_hung(in_thread(self._checkpointer.write, checkpoint))
         except AbandonedError:
             return
+        except HungError:
+            self._partition = None  # as below
+            if self._released:
+                raise
+            log.warning("partition %d: the Kafka client hangs; a new one goes on from the last checkpoint", self.number)
+            await self._rebuild(reopen=True)
         except AbortedError as error:
             self._partition = None  # what it made after the aborted checkpoint must never be written
             if self._released:
@@ -199,13 +209,15 @@ class OwnedPartition:
 
     def _report(self, writing: asyncio.Task[None]) -> None:
         error = None if writing.cancelled() else writing.exception()
-        if error is not None and not isinstance(error, AbortedError):
+        if error is not None and not isinstance(error, AbortedError | HungError):
             self._around.failed(error)
 
-    async def _rebuild(self) -> None:
+    async def _rebuild(self, *, reopen: bool = False) -> None:
         """Go back to the last checkpoint: state, engine and consumer."""
         self._ready.clear()
         try:
+            if reopen:
+                await self._open()
             await self._restore()
             if self._partition is not None and self._partition.next_offset is not None:
                 await self._seek(self._partition.next_offset)
@@ -215,7 +227,7 @@ class OwnedPartition:
             self._ready.set()
 
     async def _restore(self) -> int:
-        saved = await self._in_thread(read_saved, self._around.cluster, self._around.names, self.number, lambda: self._released)
+        saved = await in_thread(read_saved, self._around.cluster, self._around.names, self.number, lambda: self._released)
         engine = self._around.parts.engine()
         unreadable = 0
         for index, (key, state) in enumerate(saved.states.items()):
@@ -239,10 +251,30 @@ class OwnedPartition:
             await asyncio.shield(self._writing)
         checkpoint = partition.take() if partition is not None else None
         if checkpoint is not None:
-            await self._in_thread(self._checkpointer.write, checkpoint)
+            await in_thread(self._checkpointer.write, checkpoint)
 
-    async def _in_thread(self, call: Callable[..., T], *arguments: Any) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._around.executor, call, *arguments)
+    def _new_checkpointer(self) -> Checkpointer:
+        around = self._around
+        return Checkpointer(around.cluster, around.names, self.number, around.metadata, around.parts.fault)
+
+    async def _open(self) -> None:
+        """Fence whoever was before us, a hung client of our own included."""
+        while not self._released:
+            if self._checkpointer.hung:
+                self._checkpointer.abandon()
+                self._checkpointer = self._new_checkpointer()
+            with contextlib.suppress(HungError):
+                return await self._unless_hung(in_thread(self._checkpointer.open))
+        raise AbandonedError
+
+    async def _unless_hung(self, call: Awaitable[T]) -> T:
+        checkpointer, outcome = self._checkpointer, asyncio.ensure_future(call)
+        while not outcome.done():
+            await asyncio.wait({outcome}, timeout=WATCH_S)
+            if checkpointer.hung and not outcome.done():
+                outcome.cancel()
+                raise HungError
+        return outcome.result()
 
 
 def _slices(records: Sequence[Record]) -> Iterator[Sequence[Record]]:

@@ -7,9 +7,8 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from aiokafka.errors import IllegalStateError
 from faust.types import TP
@@ -21,7 +20,6 @@ from fleetcap_streams.kafka.partition import Batch, PartitionLimits
 from fleetcap_streams.kafka.ticks import Ticker
 
 log = logging.getLogger("fleetcap.worker")
-THREADS: Final = 64  # of blocking calls at once; more partitions than this take turns
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +43,6 @@ class Partitions:
         self._owned: dict[int, OwnedPartition] = {}
         self._ticked: dict[int, float] = {}
         self._turn = 0  # counts acquisitions and releases, so that one that was overtaken notices
-        self._executor = ThreadPoolExecutor(THREADS, thread_name_prefix="checkpoint")
         self._ticker = Ticker(cluster, names.source)
         self._closed = False
         self._outage: int | None = None  # how many checkpoints there were when the last broker was lost
@@ -56,7 +53,6 @@ class Partitions:
             metadata=group_metadata(cluster, names.group),
             parts=parts,
             limits=limits,
-            executor=self._executor,
             seek=self._seek,
             failed=self.fail,
         )
@@ -127,8 +123,7 @@ class Partitions:
         """Give everything up for good; without last checkpoints where something failed."""
         self._closed = True
         await self.release()
-        self._executor.submit(self._ticker.close)
-        self._executor.shutdown(wait=True)
+        self._ticker.close()
 
     def _tell_outage(self) -> None:
         written = sum(owned.written for owned in self._owned.values())

@@ -140,6 +140,9 @@ class Body:
         encoded = bytes(self._encoded)
         sound = self._decode_slices(encoded, 0, _FINE_SLICE)
         self._decode_slices(encoded, sound, 1)
+        if self._chain is not None and self._chain.finished:  # it ended before: what follows is padding, as behind gzip
+            self._encoded = bytearray(encoded)
+            return
         if self._kept.size:
             self._stop(DECODE_ERROR)
             return

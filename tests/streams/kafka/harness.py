@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from fleetcap_proto import topics
 
@@ -71,6 +71,10 @@ class Topics:
         try:
             wanted = [TopicPartition(self.prefix + topics.RAW, number) for number in range(self.partitions)]
             return [max(found.offset, 0) for found in consumer.committed(wanted, timeout=20)]
+        except KafkaException as error:
+            if error.args[0].code() not in (KafkaError.NOT_COORDINATOR, KafkaError.COORDINATOR_LOAD_IN_PROGRESS):
+                raise
+            return [0] * self.partitions  # the broker has only just started; who waits for an offset asks again
         finally:
             consumer.close()
 
@@ -78,16 +82,16 @@ class Topics:
         """Everything that readers of committed records see."""
         consumer = self._consumer()
         consumer.assign([TopicPartition(self.prefix + topic, number, 0) for number in range(self.partitions)])
-        open_partitions = self.partitions
+        unread = set(range(self.partitions))  # a partition may come to its end more than once
         messages: list[Message] = []
         try:
-            while open_partitions:
+            while unread:
                 for message in consumer.consume(1000, 0.5):
                     error = message.error()
                     if error is None:
                         messages.append(message)
                     elif error.code() == KafkaError._PARTITION_EOF:
-                        open_partitions -= 1
+                        unread.discard(message.partition())
             return messages
         finally:
             consumer.close()

@@ -5,8 +5,10 @@ timeout. So an output lost, doubled or out of order, and a state that is not exa
 """
 
 import argparse
+import faulthandler
 import os
 import random
+import signal
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -133,6 +135,7 @@ def main() -> int:
     parser.add_argument("--real", action="store_true", help="the real engine and encoder")
     parser.add_argument("--log-level", default="info")
     given = parser.parse_args()
+    faulthandler.register(signal.SIGUSR1)  # so that a test can show where a worker hangs
     config = WorkerConfig(
         given.bootstrap_servers,
         group=f"{given.prefix}group",
