@@ -53,7 +53,7 @@ class Settings(BaseSettings):
     cgroups: Annotated[list[str], NoDecode] = []
     libraries: Annotated[list[Path], NoDecode] = []
     ring_pages: int = Field(4096, gt=0, le=1 << 18)
-    max_call_bytes: int = Field(1 << 20, ge=1 << 14, le=1 << 20)
+    max_call_bytes: int = Field(8 << 20, ge=1 << 14, le=8 << 20)
     queue_bytes: int = Field(512 << 20, ge=1 << 20)
 
     group: str = Field("fleetcap", min_length=1)

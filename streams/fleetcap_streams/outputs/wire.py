@@ -22,6 +22,7 @@ _TIMES: Final = Struct("<BQBQ").pack  # fields 3 and 4, fixed64
 _TIMES_SENT: Final = Struct("<BBBQBQ").pack  # field 2, a varint of 1, before them
 _REMEMBERED: Final = 4096  # parts of each kind; all are forgotten at once beyond it: a rare, cheap loss
 _LONG_HEAD: Final = 4096  # bytes; longer ones seldom come again, and thousands of them would be a gigabyte
+_AS_SENT: Final = "http1"  # the protocol whose heads are the very bytes; others only show theirs in this form
 _LONG_VALUE: Final = 256  # characters of a header; the same holds
 _UINT32: Final = 0xFFFFFFFF
 
@@ -159,11 +160,11 @@ class Wire:
         return found
 
     def _http(self, message: Message) -> bytes:
-        """Field 12. What a head says is the same whenever it is the same, so most are looked up; trailers are no part of it."""
+        """Field 12. A head as sent says the same whenever it comes, so most are looked up; trailers are no part of it."""
         http, head = message.http, message.head
         if http is None:
             return b""
-        if http.trailers or not head:
+        if http.trailers or not head or message.protocol != _AS_SENT:
             return _part(b"\x62", _http(http))
         found = self._heads.get(head)
         if found is None:

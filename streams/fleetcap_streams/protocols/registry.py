@@ -2,16 +2,12 @@
 
 from collections.abc import Iterable, Iterator
 
-from fleetcap_streams.protocols import raw
-from fleetcap_streams.protocols.contract import Limits, ProtocolSpec
+from fleetcap_streams.protocols import http2, raw
+from fleetcap_streams.protocols.contract import ProtocolSpec
 from fleetcap_streams.protocols.errors import RegistryError
 from fleetcap_streams.protocols.http1.open_message import NAME as HTTP1
 from fleetcap_streams.protocols.http1.parser import Http1Parser
 from fleetcap_streams.protocols.http1.probe import probe as probe_http1
-from fleetcap_streams.protocols.http2.probe import probe as probe_http2
-from fleetcap_streams.protocols.raw import RawParser
-
-HTTP2 = "http2"
 
 
 class Registry:
@@ -66,15 +62,11 @@ class Registry:
         return self._by_token.get(token)
 
 
-def _passed_on(limits: Limits) -> RawParser:
-    return RawParser(limits, HTTP2)
-
-
 def default_registry() -> Registry:
     """What fleetcap ships, surest signatures first."""
     return Registry(
         (
             ProtocolSpec(HTTP1, probe_http1, Http1Parser, Http1Parser.restore),
-            ProtocolSpec(HTTP2, probe_http2, _passed_on, RawParser.restore, upgrades=("h2c",)),
+            http2.SPEC,
         )
     )
