@@ -153,7 +153,7 @@ def _test_folders() -> Iterator[tuple[Path, Path]]:
     """Each folder of tests beside the folder of sources that it mirrors."""
     for component, package in PACKAGES.items():
         for folder in [ROOT / "tests" / component, *(ROOT / "tests" / component).rglob("*")]:
-            if list(folder.glob("test_*.py")):
+            if any(folder.rglob("test_*.py")):
                 yield folder, package / folder.relative_to(ROOT / "tests" / component)
 
 

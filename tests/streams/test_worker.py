@@ -20,9 +20,7 @@ PARTS = Parts(lambda: Engine(default_registry()), Encoder())
         (WorkerConfig("127.0.0.1:1", kafka_options={"security.protocol": "SECRET"}), "security.protocol=SECRET is unknown"),
     ],
 )
-def test_what_cannot_work_is_one_line_and_exit_code_1(
-    config: WorkerConfig, said: str, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_what_cannot_work_is_one_line_and_exit_code_1(config: WorkerConfig, said: str, capfd: pytest.CaptureFixture[str]) -> None:
     assert run_worker(config, PARTS) == 1
     (line,) = capfd.readouterr().err.splitlines()
     assert said in line

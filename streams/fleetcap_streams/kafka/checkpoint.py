@@ -6,7 +6,8 @@ so a worker that lost the partition without noticing can no longer write anythin
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from threading import Lock
@@ -19,7 +20,10 @@ from fleetcap_streams.kafka.cluster import Cluster
 from fleetcap_streams.kafka.outgoing import Outgoing
 from fleetcap_streams.kafka.partition import Checkpoint
 
-HUNG_S: Final = 6.0
+HUNG_S: Final = 6.0  # of one call that was allowed PATIENCE_S
+# Of a whole checkpoint or takeover. A client can also tell us to repeat a commit for ever. Well below the transaction's own
+# timeout, after which the broker aborts it anyway; while no broker is there, a new client waits as well as the old one.
+STUCK_S: Final = 20.0
 PATIENCE_S: Final = 1.0  # of one blocking call, so that giving up is noticed; the calls can be repeated until they succeed
 FENCED: Final = frozenset({KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH})  # noqa: SLF001 - librdkafka's local codes have this name
 
@@ -88,6 +92,7 @@ class Checkpointer:
         self._abandoned = False
         self._busy = Lock()
         self._called_s: float | None = None  # since when the client is in a call
+        self._began_s: float | None = None  # since when a checkpoint or takeover is under way
         self._producer = Producer(
             cluster.client(
                 transactional_id=names.transactional_id(partition),
@@ -112,7 +117,7 @@ class Checkpointer:
             FencedError: another worker did the same at the same time.
             AbandonedError: `abandon` was called meanwhile.
         """
-        with self._busy:
+        with self._under_way():
             self._persist(self._producer.init_transactions, PATIENCE_S)
 
     def write(self, checkpoint: Checkpoint) -> None:
@@ -123,7 +128,7 @@ class Checkpointer:
             FencedError: none of it is, and never will be: another worker has the partition.
             AbandonedError: `abandon` was called before it was known whether it is.
         """
-        with self._busy:
+        with self._under_way():
             try:
                 self._write(checkpoint)
             except AbortedError:
@@ -132,12 +137,13 @@ class Checkpointer:
 
     @property
     def hung(self) -> bool:
-        """Whether the client is in a call for much longer than it was allowed to be.
+        """Whether the client is at something for much longer than it can take.
 
         librdkafka 2.16 can stay in send_offsets_to_transaction for good when the group's coordinator was away.
         """
-        called_s = self._called_s
-        return called_s is not None and time.monotonic() - called_s > HUNG_S
+        now = time.monotonic()
+        called_s, began_s = self._called_s or now, self._began_s or now
+        return now - called_s > HUNG_S or now - began_s > STUCK_S
 
     def abandon(self) -> None:
         """Let a call that is being repeated in another thread end soon."""
@@ -149,6 +155,15 @@ class Checkpointer:
         with self._busy:
             self._producer.purge()
             del self._producer
+
+    @contextmanager
+    def _under_way(self) -> Iterator[None]:
+        with self._busy:
+            self._began_s = time.monotonic()
+            try:
+                yield
+            finally:
+                self._began_s = None
 
     def _write(self, checkpoint: Checkpoint) -> None:
         self._give_up_where_abandoned()

@@ -6,7 +6,7 @@ how they came.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from enum import Enum
 from typing import Final, TypeAlias
 
@@ -106,29 +106,30 @@ class Searcher:
         `pushes`: even streams may carry messages. `last`: nothing more is coming for now, so that a frame that ends where
         the bytes end is believed.
         """
-        data = self.buffer
-        while (match := _PLAUSIBLE.search(data, self._scanned)) is not None:
-            at = match.start()
-            self._scanned = at + 1
-            if len(self._waiting) < _MOST_WAITING:
-                self._waiting.append(at)
-        del match
         waiting: list[int] = []
-        for count, at in enumerate(self._waiting):
-            match self._judge(at, pushes=pushes, last=last):
-                case Verdict.FRAME:
-                    self._waiting = [later - at for later in self._waiting[count:]]
-                    self._let_go(at)
-                    return True
-                case Verdict.MORE:
-                    waiting.append(at)
-                case Verdict.NO:
-                    pass
-        self._scanned = max(self._scanned, len(data) - HEADER_SIZE + 1)
-        begin = waiting[0] if waiting else min(self._scanned, len(data))
+        for at in self._candidates():
+            verdict = self._judge(at, pushes=pushes, last=last)
+            if verdict is Verdict.FRAME:
+                self._waiting = [later - at for later in self._waiting if later > at]
+                self._let_go(at)
+                return True
+            if verdict is Verdict.MORE and len(waiting) < _MOST_WAITING:
+                waiting.append(at)
+        size = len(self.buffer)
+        self._scanned = max(self._scanned, size - HEADER_SIZE + 1)
+        begin = waiting[0] if waiting else min(self._scanned, size)
         self._waiting = [at - begin for at in waiting]
         self._let_go(begin)
         return False
+
+    def _candidates(self) -> Iterator[int]:
+        """Places that look like a header: those known from before, and then, found only when asked for, the others."""
+        yield from self._waiting
+        while (match := _PLAUSIBLE.search(self.buffer, self._scanned)) is not None:
+            at = match.start()
+            del match  # it would keep the buffer from being cut
+            self._scanned = at + 1
+            yield at
 
     def take(self) -> list[tuple[bytes, int]]:
         """All bytes there are, in parts that came at one time each."""
