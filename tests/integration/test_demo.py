@@ -123,6 +123,13 @@ class Seen:
     exchanges: list[exchange_pb2.Exchange]
     closed: list[connection_pb2.ConnectionRecord]
     unreadable: int
+    decoded: list[str]  # what `fleetcap decode` printed of what `fleetcap record` wrote
+    tailed: list[str]  # what `fleetcap tail` printed of what the worker wrote
+
+
+def _fleetcap(*arguments: str | Path) -> list[str]:
+    command = [sys.executable, "-m", "fleetcap", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout.splitlines()
 
 
 @pytest.fixture(scope="module")
@@ -144,7 +151,13 @@ def seen(_able: None) -> Iterator[Seen]:
                 time.sleep(1)  # for what should not come
             finally:
                 watch.stop()
-            yield Seen(made, watch.exchanges(), watch.closed(), watch.unreadable())
+            recording = Path(name) / "circle.fcap"
+            _fleetcap("record", "--output", recording, "-b", stage.bootstrap_servers)
+            decoded = _fleetcap("decode", recording, "--format", "json")
+            topics_shown = ("--topic", "exchanges", "--topic", "connections")
+            from_worker = ("--from", "beginning", "--exit-when-idle", "3", "--format", "json", "-b", stage.bootstrap_servers)
+            tailed = _fleetcap("tail", *topics_shown, *from_worker)
+            yield Seen(made, watch.exchanges(), watch.closed(), watch.unreadable(), decoded, tailed)
 
 
 def _by_connection(seen: Seen) -> dict[tuple[int, str, int, str, int], list[exchange_pb2.Exchange]]:
@@ -227,3 +240,11 @@ def test_nothing_is_missing_and_every_connection_ended_with_its_socket(seen: See
         assert (record.received.missing_bytes, record.sent.missing_bytes) == (0, 0)
         assert (record.received.gaps, record.sent.gaps) == (0, 0)
         assert record.protocol == "http1"
+
+
+@pytest.mark.ebpf
+def test_captured_recorded_and_decoded_gives_what_the_worker_gave(seen: Seen) -> None:
+    """The full circle: kernel to topic to file to engine, against kernel to topic to worker to topic."""
+    by_worker = [line for line in seen.tailed if '"state":"opened"' not in line]
+    assert len([line for line in by_worker if line.startswith('{"kind":"exchange"')]) == 2 * len(seen.made)
+    assert sorted(seen.decoded) == sorted(by_worker)

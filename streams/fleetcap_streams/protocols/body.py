@@ -164,7 +164,7 @@ class Body:
                 self._chain.push(encoded[start : start + _FINE_SLICE], self._kept.add)
             for start in range(sound, len(encoded), size):
                 self._chain.push(encoded[start : start + size], self._kept.add)
-                sound = start + size
+                sound = min(start + size, len(encoded))
         except (DecodeError, OutputLimit):
             pass
         return sound
