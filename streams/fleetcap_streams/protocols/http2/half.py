@@ -162,11 +162,11 @@ class Half:
 
     def state(self) -> HalfState:
         """What a snapshot holds of it."""
-        block = None if self.head is None else self.head.block
+        fields, unknown, said = (None, 0, ()) if self.head is None else self.head.made_of
         return HalfState(
-            None if block is None else block.fields,
-            0 if block is None else block.unknown,
-            () if block is None else block.notes,
+            fields,
+            unknown,
+            said,
             self.notes,
             self.trailers,
             self.start_ns,

@@ -53,7 +53,6 @@ class Head:
     __slots__ = (
         "attributes",
         "authority",
-        "block",
         "broken",
         "codings",
         "content_type",
@@ -62,6 +61,7 @@ class Head:
         "kind",
         "layer",
         "length",
+        "made_of",
         "method",
         "notes",
         "partly",
@@ -78,7 +78,7 @@ class Head:
         said: list[str] = list(block.notes)
         told: dict[str, list[str]] = {}
         fields, lines = _sort(block.fields, pseudo, told, said)
-        self.block = block
+        self.made_of = (block.fields, block.unknown, block.notes)  # not the block, which holds this: no cycle to collect
         self.broken = INVALID in said or LIST_CUT in said
         self.fields = tuple(fields)
         self.partly = block.unknown > 0

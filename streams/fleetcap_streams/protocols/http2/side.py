@@ -53,6 +53,7 @@ class SideState(msgspec.Struct, array_like=True):
     block: OpenBlock | None
     skipped: RawState
     missing: int
+    holed: bool
     prefaced: bool
 
 
@@ -62,6 +63,7 @@ class Side:
     __slots__ = (
         "_block",
         "_direction",
+        "_holed",
         "_limits",
         "_missing",
         "_now_ns",
@@ -79,6 +81,7 @@ class Side:
         self._limits = limits
         self._block: OpenBlock | None = None
         self._skipped = RawBuffer(direction, limits.body, NAME, (notes.SKIPPED,))
+        self._holed = False  # frames were lost, and nothing came since
         self._missing = 0  # bytes between the last frame and the next one
         self.decoder = Decoder(own.table, limits.headers, limits.head)
         self.reader = FrameReader(self, limits.head)
@@ -90,9 +93,13 @@ class Side:
         """Take what happened next."""
         self._now_ns = time_ns
         if isinstance(chunk, bytes):
+            if self._holed:  # the hole reaches up to here, whenever it was told
+                self._streams.lost_ns[self._direction] = time_ns
+                self._holed = False
             self.reader.feed(chunk, time_ns)
         elif isinstance(chunk, Gap):
             self.reader.gap(chunk.missing, time_ns)
+            self._holed = self.reader.searching
         elif chunk is End.IDLE:
             self.reader.rest()
             self._flush()
@@ -295,8 +302,8 @@ class Side:
 
     def state(self) -> SideState:
         """What a snapshot holds of it."""
-        block = self._block
-        return SideState(self.reader.state(), self.decoder.state(), block, self._skipped.state(), self._missing, self.prefaced)
+        reader, decoder, skipped = self.reader.state(), self.decoder.state(), self._skipped.state()
+        return SideState(reader, decoder, self._block, skipped, self._missing, self._holed, self.prefaced)
 
     def restore(self, state: SideState) -> None:
         """Go on from a state."""
@@ -304,4 +311,4 @@ class Side:
         self.decoder.restore(state.decoder)
         self._block = state.block
         self._skipped.restore(state.skipped)
-        self._missing, self.prefaced = state.missing, state.prefaced
+        self._missing, self._holed, self.prefaced = state.missing, state.holed, state.prefaced

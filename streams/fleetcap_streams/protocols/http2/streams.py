@@ -365,9 +365,9 @@ class Streams:
 
     def _unasked(self, stream: Stream, direction: Direction, half: Half) -> int:
         """The exchange of a response whose request was not seen."""
-        if self.upgrade is not None and stream.number == 1:
+        if stream.number == 1 and self.lost_ns == [-1, -1]:  # without loss, nobody else answers what was not asked
             half.note(notes.UPGRADED)
-            return self.upgrade
+            return self.upgrade or 0
         half.note(notes.REQUEST_UNKNOWN)
         # Where the other direction is being searched, or was never heard, the request may still come.
         return 0 if self.followed[_OTHER[direction]] else stream.number

@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from fleetcap_streams.protocols.contract import Chunk, Direction, Gap
 FIELDS = ("tcp.srcport", "tcp.dstport", "tcp.seq", "tcp.payload")
 
 
+@cache
 def tshark(path: Path, *arguments: str) -> str:
     """What it prints, or no test where it is not installed."""
     program = shutil.which("tshark")

@@ -54,7 +54,7 @@ class Peers:
 
 
 def test_conversations_are_decoded_whole():
-    for seed in range(12):
+    for seed in range(5):
         talk = random_conversation(seed)
         for size in (1 << 20, 1, 13):
             chunks = [(side, data[at : at + size]) for side, data in talk.sent for at in range(0, len(data), size)]
@@ -258,7 +258,9 @@ class TestFrames:
         assert [(m.exchange, m.notes) for m in (answer, second)] == [(7, ("upgraded",)), (3, ())]
 
     def test_a_response_that_nobody_asked_for_has_no_exchange(self):
-        answer = Peers().head(SERVER, 1, OK, BOTH)[0]
+        peers = Peers()
+        assert peers.head(SERVER, 1, OK, BOTH)[0].notes == ("upgraded",)
+        answer = peers.head(SERVER, 3, OK, BOTH)[0]
         assert (answer.exchange, answer.notes) == (0, ("request-unknown",))
 
 
@@ -337,3 +339,14 @@ class TestJoined:
         message = peers.data(SERVER, 3, gzip.compress(b"x"))[-1]
         assert (message.complete, message.body_sha256) == (True, b"")
         assert {"headers-unknown", "content-coding-uncertain"} <= set(message.notes)
+
+    def test_trailers_that_are_all_there_is_are_not_taken_for_a_whole_response(self):
+        """The request was seen, but what came before the first byte of the response's direction was not."""
+        parser = Http2Parser(Limits())
+        parser.receive(SERVER, Gap(0), 1)
+        parser.receive(CLIENT, PREFACE + frame(SETTINGS, 0, 0) + frame(HEADERS, BOTH, 1, Encoder().encode(GET)), 2)
+        messages = list(parser.receive(SERVER, frame(HEADERS, BOTH, 1, b"\xbe\x7e\x016"), 3))
+        messages += parser.receive(SERVER, End.IDLE, 4)
+        answer = messages[-1]
+        assert (answer.role, answer.complete) == (Role.RESPONSE, False)
+        assert {"head-unknown", "trailers-uncertain"} <= set(answer.notes)

@@ -35,7 +35,7 @@ def heard(listener: Listener) -> tuple[object, ...]:
 
 @pytest.mark.parametrize("size", [1, 2, 7, 9, 10, 64])
 def test_chunks_change_nothing(size: int):
-    for seed in range(6):
+    for seed in range(3):
         talk = random_conversation(seed)
         for direction in (CLIENT, SERVER):
             data = b"".join(chunk for side, chunk in talk.sent if side == direction)
