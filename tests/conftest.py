@@ -5,11 +5,16 @@ import os
 from collections.abc import Callable, Iterator
 
 import pytest
+from hypothesis import settings
 
 from fleetcap.broker import BrokerOptions, EmbeddedBroker
 from fleetcap.topics import ensure, specs
 
 _counter = itertools.count(1)
+
+# A deadline for each example is an assertion about wall-clock time, which a busy machine breaks at will.
+settings.register_profile("fleetcap", deadline=None)
+settings.load_profile("fleetcap")
 
 
 @pytest.fixture(scope="session")
