@@ -19,7 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -100,6 +100,14 @@ def wait_for(condition: Callable[[], bool], seconds: float = 30) -> None:
         time.sleep(0.05)
 
 
+def interrupt(process: subprocess.Popen[bytes]) -> None:
+    """End a capture as its user would. A Ctrl-C that meets bcc inside a callback is swallowed there, so it is repeated."""
+    while process.poll() is None:
+        process.send_signal(signal.SIGINT)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(2)
+
+
 @contextmanager
 def sslsniff(folder: Path) -> Iterator[int]:
     """bcc's sslsniff, capturing everything and printing to a file. Its `min()` does not compile with newer headers."""
@@ -114,8 +122,7 @@ def sslsniff(folder: Path) -> Iterator[int]:
             wait_for(lambda: "FUNC" in (folder / "sslsniff.out").read_text(errors="replace")[:1000])
             yield process.pid
         finally:
-            process.send_signal(signal.SIGINT)
-            process.wait()
+            interrupt(process)
 
 
 @contextmanager
@@ -132,7 +139,7 @@ def fleetcap(folder: Path) -> Iterator[int]:
             yield process.pid
         finally:
             process.send_signal(signal.SIGINT)
-            process.wait()
+            process.wait(60)
 
 
 def measure(url: str, seconds: int, nginx_pid: int, capture_pid: int | None) -> Sample:

@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
 from bench.traffic import Connection
 from fleetcap.broker import BrokerOptions, EmbeddedBroker
@@ -33,6 +33,7 @@ from fleetcap_streams.protocols.registry import default_registry
 PARTITIONS = 4
 CONNECTIONS = 400
 EXCHANGES_A_RECORD = 8
+PATIENCE_S = 600
 EVENTS_A_RECORD = 2 * EXCHANGES_A_RECORD
 
 
@@ -54,9 +55,17 @@ def rate(servers: str, group: str, records: int) -> float:
     consumer = Consumer({"bootstrap.servers": servers, "group.id": group})
     partitions = [TopicPartition(topics.RAW, number) for number in range(PARTITIONS)]
     first: tuple[float, int] | None = None
+    deadline = time.monotonic() + PATIENCE_S
     while True:
         now = time.monotonic()
-        done = sum(max(found.offset, 0) for found in consumer.committed(partitions, timeout=30))
+        if now > deadline:
+            raise SystemExit(f"{group} did not consume {records} records in {PATIENCE_S} s; see what it said above")
+        try:
+            done = sum(max(found.offset, 0) for found in consumer.committed(partitions, timeout=30))
+        except KafkaException as error:
+            if not error.args[0].retriable() and error.args[0].code() != KafkaError.NOT_COORDINATOR:
+                raise
+            done = 0  # a new broker is still making its topic of offsets
         if done and first is None:
             first = now, done
         if first is not None and done >= records:
@@ -80,6 +89,7 @@ def run_loop(servers: str, group: str, records: int) -> float:
     try:
         return rate(servers, group, records)
     finally:
+        process.terminate()
         process.wait()
 
 
