@@ -1,6 +1,5 @@
 """The Faust app on one screen: the raw topic comes in, an engine for each partition does the work, checkpoints go out."""
 
-from pathlib import Path
 from typing import Any
 
 import faust
@@ -14,10 +13,17 @@ from fleetcap_streams.kafka.transport import BatchSchema, FetchLimits, Transport
 stores.STORES.aliases["engines"] = "fleetcap_streams.kafka.store:ConnectionStore"
 
 
-def create_app(config: WorkerConfig, partitions: Partitions, count: int, data_dir: Path) -> Any:
+class App(faust.App):  # type: ignore[misc] # Faust ships no types
+    """Keeps nothing on disk, so that a killed worker leaves nothing there."""
+
+    async def on_first_start(self) -> None:
+        """Make no folders: only stores that keep files have a use for them."""
+
+
+def create_app(config: WorkerConfig, partitions: Partitions, count: int) -> Any:
     """The app of a worker whose raw topic has `count` partitions. Nothing is connected before it is started."""
     session_s = config.session_timeout_ms / 1000
-    app = faust.App(
+    app = App(
         config.group,
         broker=config.cluster().broker_urls(),
         broker_credentials=config.cluster().credentials(),
@@ -38,7 +44,6 @@ def create_app(config: WorkerConfig, partitions: Partitions, count: int, data_di
         web_host=config.web_host,
         web_bind=config.web_host,
         web_port=config.web_port or 6066,  # Faust checks it even where it serves nothing
-        datadir=data_dir,
         autodiscover=False,
     )
     app.transport = Transport(app.conf.broker_consumer, app, FetchLimits())

@@ -23,3 +23,7 @@ class FencedError(WorkerError):
 
 class CheckpointError(WorkerError):
     """A checkpoint failed in a way that doing it again cannot mend."""
+
+
+class UndecidedError(WorkerError):
+    """What was saved cannot be read to its end, because a transaction in it is neither committed nor aborted."""

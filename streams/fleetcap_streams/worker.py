@@ -6,7 +6,6 @@ import logging
 import os
 import signal
 import sys
-import tempfile
 import time
 import traceback
 from collections.abc import Coroutine
@@ -40,8 +39,7 @@ def run_worker(config: WorkerConfig, parts: Parts) -> int:
         names, cluster = config.names(), config.cluster()
         cluster.credentials()
         layout = preflight.check(cluster, names)
-        with tempfile.TemporaryDirectory(prefix="fleetcap-worker-") as temporary:
-            asyncio.run(_run(config, parts, layout, config.data_dir or Path(temporary)))
+        asyncio.run(_run(config, parts, layout))
     except WorkerError as error:
         log.error("%s", error)  # noqa: TRY400 - one line, not a traceback
         return 1
@@ -53,7 +51,7 @@ def run_worker(config: WorkerConfig, parts: Parts) -> int:
     return 0
 
 
-async def _run(config: WorkerConfig, parts: Parts, layout: preflight.Layout, data_dir: Path) -> None:
+async def _run(config: WorkerConfig, parts: Parts, layout: preflight.Layout) -> None:
     partitions = Partitions(
         config.cluster(),
         config.names(),
@@ -61,7 +59,7 @@ async def _run(config: WorkerConfig, parts: Parts, layout: preflight.Layout, dat
         PartitionLimits(topics=layout.limits, state=layout.state_limit),
         Timing(checkpoint_s=config.checkpoint_interval_ms / 1000, tick_s=config.tick_interval_ms / 1000),
     )
-    app = create_app(config, partitions, layout.partitions, data_dir)
+    app = create_app(config, partitions, layout.partitions)
     stop = _on_signal()
     log.info("starting: %s of %s, group %s", config.names().source, config.bootstrap_servers, config.group)
     try:

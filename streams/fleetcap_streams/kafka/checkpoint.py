@@ -25,6 +25,8 @@ HUNG_S: Final = 6.0  # of one call that was allowed PATIENCE_S
 # timeout, after which the broker aborts it anyway; while no broker is there, a new client waits as well as the old one.
 STUCK_S: Final = 20.0
 PATIENCE_S: Final = 1.0  # of one blocking call, so that giving up is noticed; the calls can be repeated until they succeed
+# The changelog's record of the offset at which its states were saved. No connection's key is like it: those are UTF-8.
+POSITION: Final = b"\xffposition"
 FENCED: Final = frozenset({KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH})  # noqa: SLF001 - librdkafka's local codes have this name
 
 
@@ -173,6 +175,7 @@ class Checkpointer:
             self._produce(self._names.prefix + record.topic, record)
         for key, value in checkpoint.states:
             self._produce(self._names.changelog, Outgoing("", key, value, (), 0))
+        self._produce(self._names.changelog, Outgoing("", POSITION, b"%d" % checkpoint.next_offset, (), 0))
         self._reach(Step.PRODUCED)
         if self._fault is not None:
             self._producer.flush()

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from fleetcap_proto import topics
 from fleetcap_streams.engine.limits import EngineLimits
@@ -33,7 +32,6 @@ class WorkerConfig:
     session_timeout_ms: int = 10_000
     web_host: str = "127.0.0.1"
     web_port: int | None = None  # None: Faust's web pages are not served
-    data_dir: Path | None = None  # None: a temporary folder. Nothing of worth is kept on disk.
     log_level: str = "info"
 
     def cluster(self) -> Cluster:

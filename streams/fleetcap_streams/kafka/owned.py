@@ -52,7 +52,8 @@ class Surroundings:
     parts: Parts
     limits: PartitionLimits
     # Move the consumer to an offset of a partition; batches taken after it carry at least the returned number of seeks.
-    seek: Callable[[int, int], Awaitable[int]]
+    # None: it could not be moved.
+    seek: Callable[[int, int], Awaitable[int | None]]
     failed: Callable[[BaseException], None]  # told what a checkpoint raised that is not the end of the partition's life
 
 
@@ -185,7 +186,8 @@ class OwnedPartition:
         return ()
 
     async def _seek(self, offset: int) -> None:
-        self._sought = (offset, await self._around.seek(self.number, offset))
+        seeks = await self._around.seek(self.number, offset)
+        self._sought = None if seeks is None else (offset, seeks)
 
     async def _write(self, checkpoint: Checkpoint) -> None:
         try:
@@ -217,6 +219,7 @@ class OwnedPartition:
         self._ready.clear()
         try:
             if reopen:
+                self._replace_checkpointer()
                 await self._open()
             await self._restore()
             if self._partition is not None and self._partition.next_offset is not None:
@@ -241,7 +244,7 @@ class OwnedPartition:
             log.warning("partition %d: %d saved connections cannot be read and begin anew", self.number, unreadable)
         around = self._around
         partition = Partition(around.names.source, self.number, engine, around.parts.encode, around.limits)
-        partition.begin_at(saved.next_offset if saved.next_offset is not None else self._began_at)
+        partition.begin_at(saved.next_offset if saved.next_offset is not None else self._began_at, saved.stale)
         if not self._released:
             self._partition = partition
         return len(saved.states)
@@ -257,14 +260,17 @@ class OwnedPartition:
         around = self._around
         return Checkpointer(around.cluster, around.names, self.number, around.metadata, around.parts.fault)
 
+    def _replace_checkpointer(self) -> None:
+        """Not the same client again, even where its call has come back by now: nobody waited for what it said."""
+        self._checkpointer.abandon()
+        self._checkpointer = self._new_checkpointer()
+
     async def _open(self) -> None:
         """Fence whoever was before us, a hung client of our own included."""
         while not self._released:
-            if self._checkpointer.hung:
-                self._checkpointer.abandon()
-                self._checkpointer = self._new_checkpointer()
             with contextlib.suppress(HungError):
                 return await self._unless_hung(in_thread(self._checkpointer.open))
+            self._replace_checkpointer()
         raise AbandonedError
 
     async def _unless_hung(self, call: Awaitable[T]) -> T:

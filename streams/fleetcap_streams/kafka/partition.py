@@ -97,6 +97,7 @@ class Partition:
         self._taken: int | None = None
         self._outputs: list[Outgoing] = []
         self._bytes = 0
+        self._stale: list[bytes] = []
 
     def wanted(self, batch: Batch) -> Sequence[Record] | None:
         """Those of the batch's records that come next; None where records before its first are missing."""
@@ -136,9 +137,10 @@ class Partition:
         outputs, self._outputs, self._bytes = self._outputs, [], 0
         return Checkpoint(outputs, list(self._states()), self.next_offset)
 
-    def begin_at(self, offset: int | None) -> None:
-        """Set where reading begins; None: wherever the consumer begins."""
+    def begin_at(self, offset: int | None, stale: Iterable[bytes] = ()) -> None:
+        """Set where reading begins; None: wherever the consumer begins. `stale` are saved states to forget for good."""
         self.next_offset = self._taken = offset
+        self._stale = list(stale)
 
     def next_deadline_ms(self) -> int | None:
         """The log time at which something will happen by time alone."""
@@ -155,6 +157,9 @@ class Partition:
             self._bytes += outgoing.size()
 
     def _states(self) -> Iterator[tuple[bytes, bytes | None]]:
+        stale, self._stale = self._stale, []
+        for key in stale:  # before all else: a connection of the same key may have begun since
+            yield key, None
         for uuid, saved in self._engine.changed():
             key = uuid.encode("utf-8", "surrogateescape")
             if saved is not None and Outgoing("", key, saved, (), 0).size() > self._limits.state:

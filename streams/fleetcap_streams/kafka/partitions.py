@@ -148,11 +148,11 @@ class Partitions:
             return None
         return end
 
-    async def _seek(self, number: int, offset: int) -> int:
+    async def _seek(self, number: int, offset: int) -> int | None:
         try:
             seeks: int = await self._consumer().seek_to(TP(self._names.source, number), offset)
         except IllegalStateError:  # not assigned any more: it is about to be released
-            return 0
+            return None
         return seeks
 
 

@@ -56,7 +56,10 @@ class Topics:
         assert self._producer.flush(60) == 0
 
     def ends(self, topic: str = topics.RAW) -> list[int]:
-        consumer = self._consumer()
+        return self._ends(topic, "read_committed")
+
+    def _ends(self, topic: str, isolation: str) -> list[int]:
+        consumer = self._consumer(isolation)
         try:
             return [
                 consumer.get_watermark_offsets(TopicPartition(self.prefix + topic, number), timeout=20)[1]
@@ -78,20 +81,27 @@ class Topics:
         finally:
             consumer.close()
 
-    def read(self, topic: str) -> list[Message]:
-        """Everything that readers of committed records see."""
+    def read(self, topic: str, patience_s: float = 120) -> list[Message]:
+        """Everything that readers of committed records see, once it is decided for all that stands in the topic.
+
+        The group's offsets may be committed some time before an output topic knows it: its reader then finds an end that is
+        too early. So this reads to where the log ends for those who read everything.
+        """
+        ends = self._ends(topic, "read_uncommitted")
         consumer = self._consumer()
         consumer.assign([TopicPartition(self.prefix + topic, number, 0) for number in range(self.partitions)])
-        unread = set(range(self.partitions))  # a partition may come to its end more than once
+        unread = set(range(self.partitions))
         messages: list[Message] = []
+        deadline = time.monotonic() + patience_s
         try:
             while unread:
+                assert time.monotonic() < deadline, f"{topic}: what partitions {unread} hold is not decided"
                 for message in consumer.consume(1000, 0.5):
-                    error = message.error()
+                    error, number = message.error(), message.partition()
                     if error is None:
                         messages.append(message)
-                    elif error.code() == KafkaError._PARTITION_EOF:
-                        unread.discard(message.partition())
+                    elif error.code() == KafkaError._PARTITION_EOF and (message.offset() or 0) >= ends[number or 0]:
+                        unread.discard(number or 0)
             return messages
         finally:
             consumer.close()
@@ -109,14 +119,14 @@ class Topics:
         assert {key: len(values) for key, values in seen.items()} == {key: len(values) for key, values in expected.items()}
         assert seen == expected
 
-    def _consumer(self) -> Consumer:
+    def _consumer(self, isolation: str = "read_committed") -> Consumer:
         return Consumer(
             {
                 "bootstrap.servers": self.bootstrap_servers,
                 "group.id": f"{self.prefix}group",
                 "enable.auto.commit": False,
                 "enable.partition.eof": True,
-                "isolation.level": "read_committed",
+                "isolation.level": isolation,
                 "log_level": 0,
             }
         )

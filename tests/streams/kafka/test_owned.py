@@ -27,6 +27,7 @@ class FakeKafka:
         self.hung = False
         self.fail = fail
         self.seeks: list[int] = []
+        self.movable = True
 
     def client(self, *_: Any) -> "FakeCheckpointer":
         self.clients += 1
@@ -73,9 +74,9 @@ async def recovered(kafka: FakeKafka, monkeypatch: pytest.MonkeyPatch) -> OwnedP
     monkeypatch.setattr(owned, "read_saved", kafka.saved)
     monkeypatch.setattr(owned, "WATCH_S", 0.01)
 
-    async def seek(_number: int, offset: int) -> int:
+    async def seek(_number: int, offset: int) -> int | None:
         kafka.seeks.append(offset)
-        return len(kafka.seeks)
+        return len(kafka.seeks) if kafka.movable else None
 
     def failed(error: BaseException) -> None:
         raise error
@@ -172,3 +173,22 @@ def test_a_gap_is_gone_back_for_once_and_then_believed(monkeypatch: pytest.Monke
     (checkpoint,) = asyncio.run(scenario()).durable
     assert checkpoint.next_offset == 10
     assert [output.value for output in checkpoint.outputs] == [b"1 x", b"2 x"]
+
+
+def test_a_gap_is_not_believed_while_the_consumer_cannot_be_moved(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario() -> FakeKafka:
+        kafka = FakeKafka(lambda _attempt: None)
+        made = await recovered(kafka, monkeypatch)
+        await made.feed(batch(0))
+        kafka.movable = False
+        for _ in range(3):
+            await made.feed(batch(5)._replace(seeks=9))
+        assert kafka.seeks == [1, 1, 1]
+        kafka.movable = True
+        await made.feed(batch(5)._replace(seeks=9))
+        await made.feed(batch(1, 2)._replace(seeks=10))
+        await made.checkpoint()
+        return kafka
+
+    (checkpoint,) = asyncio.run(scenario()).durable
+    assert checkpoint.next_offset == 3

@@ -111,3 +111,16 @@ def test_a_state_too_large_to_keep_is_dropped_and_counted() -> None:
     assert checkpoint is not None
     assert checkpoint.states == [(b"k", None)]
     assert made.states_dropped == 1
+
+
+def test_states_to_forget_are_forgotten_once_and_before_new_ones() -> None:
+    made = partition()
+    made.begin_at(0, [b"old", b"k"])
+    made.feed(records(0))
+    first = made.take()
+    made.feed(records(1))
+    second = made.take()
+    assert first is not None
+    assert second is not None
+    assert first.states == [(b"old", None), (b"k", None), (b"k", b"1 0 1000")]
+    assert [key for key, _ in second.states] == [b"k"]
