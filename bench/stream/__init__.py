@@ -1,0 +1,1 @@
+"""The worker beside its peers on the same topic: see `__main__`."""
