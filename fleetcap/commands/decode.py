@@ -15,8 +15,8 @@ from fleetcap_streams.engine.engine import Engine
 from fleetcap_streams.engine.limits import EngineLimits
 from fleetcap_streams.engine.values import ConnectionOut, DeadLetterOut, ExchangeOut, MessageOut, Output
 from fleetcap_streams.outputs import messages
+from fleetcap_streams.plugins import installed_registry
 from fleetcap_streams.protocols.contract import Role
-from fleetcap_streams.protocols.registry import default_registry
 
 
 def run(settings: Settings, file: str, form: str) -> int:
@@ -34,7 +34,7 @@ def run(settings: Settings, file: str, form: str) -> int:
 
 def decoded(records: Iterable[Recorded], limits: EngineLimits) -> Iterator[tuple[str, Output]]:
     """What records lead to, each with the place (partition-offset) of the record that led to it."""
-    registry = default_registry()
+    registry = installed_registry()
     engines: dict[int, Engine] = {}
     for partition, record in records:
         engine = engines.get(partition)
