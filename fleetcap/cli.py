@@ -50,6 +50,14 @@ Config = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="TOML file; also FLEETCAP_CONFIG. Default: /etc/fleetcap/fleetcap.toml if there."),
 ]
+InputFile = Annotated[
+    str,
+    typer.Argument(
+        metavar="FILE",
+        help="A recording, a packet capture (pcap, pcapng), or JSON lines of raw events; gzip or not; - is standard input.",
+        show_default=False,
+    ),
+]
 Servers = Annotated[
     str | None, typer.Option("--bootstrap-servers", "-b", metavar="HOST:PORT", help="Kafka. Default: 127.0.0.1:9092.")
 ]
@@ -225,16 +233,19 @@ def tail(
     raise typer.Exit(command.run(settings, options))
 
 
-@app.command(short_help="Decode a recording; no Kafka needed.", epilog="Example: fleetcap decode traffic.fcap --format json")
+@app.command(
+    short_help="Decode a recording or packet capture; no Kafka needed.",
+    epilog="Example: fleetcap decode traffic.pcapng --format json",
+)
 def decode(
-    file: Annotated[Path, typer.Argument(help="A recording made by `fleetcap record`.", show_default=False)],
+    file: InputFile,
     form: Form = "",
     body_limit: BodyLimit = None,
     idle_timeout_ms: IdleTimeout = None,
     socket_timeout_ms: SocketTimeout = None,
     config: Config = None,
 ) -> None:
-    """Decode a file with the worker's own engine; no Kafka needed."""
+    """Decode a recording, a packet capture or JSON lines of raw events with the worker's own engine; no Kafka needed."""
     limits = {"body_limit": body_limit, "idle_timeout_ms": idle_timeout_ms, "socket_timeout_ms": socket_timeout_ms}
     settings = _load(limits, config)
     from fleetcap.commands import decode as command
@@ -281,13 +292,13 @@ def record(
 
 @app.command("import", epilog="Example: fleetcap import traffic.fcap -b 127.0.0.1:9092")
 def import_(
-    file: Annotated[Path, typer.Argument(help="A recording made by `fleetcap record`.", show_default=False)],
+    file: InputFile,
     bootstrap_servers: Servers = None,
     kafka: Kafka = None,
     topic_prefix: Prefix = None,
     config: Config = None,
 ) -> None:
-    """Write a recording into the raw topic, for workers to decode."""
+    """Write a recording, a packet capture or JSON lines of raw events into the raw topic, for workers to decode."""
     settings = _load({"bootstrap_servers": bootstrap_servers, "kafka": kafka, "topic_prefix": topic_prefix}, config)
     from fleetcap.commands import record as command
 

@@ -13,6 +13,7 @@ from typing import IO, Final, NamedTuple, Self
 
 from google.protobuf.message import DecodeError
 
+from fleetcap.inputs.errors import InputError
 from fleetcap_producer.packing import Packed
 from fleetcap_proto.v1 import recording_pb2
 from fleetcap_streams.engine.values import Record
@@ -25,7 +26,7 @@ _CHUNK = 256 * 1024
 _VARINT_BYTES = 5  # enough for any length below 2**35
 
 
-class RecordingError(Exception):
+class RecordingError(InputError):
     """A recording cannot be read or written. One line: the file, the place, what to do."""
 
 
@@ -36,7 +37,7 @@ class NotARecordingError(RecordingError):
 class TruncatedError(RecordingError):
     """The file ends inside a record; everything before it was given. `offset` is where that record begins, in bytes."""
 
-    def __init__(self, path: Path, offset: int) -> None:
+    def __init__(self, path: Path | str, offset: int) -> None:
         super().__init__(
             f"{path} ends inside the record that begins at byte {offset}; what stands before it was read, the rest is lost"
         )
@@ -47,7 +48,7 @@ class TruncatedError(RecordingError):
 class DamagedError(RecordingError):
     """What stands at `offset` bytes is no record, so nothing after it can be found."""
 
-    def __init__(self, path: Path, offset: int, why: str) -> None:
+    def __init__(self, path: Path | str, offset: int, why: str) -> None:
         super().__init__(f"{path} is damaged at byte {offset}: {why}; what stands before it was read, record it again")
         self.path = path
         self.offset = offset
@@ -56,7 +57,7 @@ class DamagedError(RecordingError):
 class RecordTooLargeError(RecordingError):
     """A record is over the limit; `offset` is where it begins, None while writing."""
 
-    def __init__(self, path: Path, offset: int | None, size: int) -> None:
+    def __init__(self, path: Path | str, offset: int | None, size: int) -> None:
         where = "" if offset is None else f" at byte {offset}"
         super().__init__(
             f"{path}: the record{where} has {size} bytes and the limit is {MAX_RECORD_BYTES}; the file may be damaged"
@@ -193,19 +194,28 @@ def read_recording(path: Path) -> Iterator[Recorded]:
         RecordingError: the file cannot be opened or read.
     """
     with _open(path, "rb") as source:
-        reader = _Reader(path, source)
-        if reader.take(len(MAGIC)) != MAGIC:
-            raise NotARecordingError(
-                f"{path} is not a recording: it does not begin with {MAGIC.decode()}; give a file made by `fleetcap record`"
-            )
-        while (found := reader.next()) is not None:
-            yield found
+        yield from read_stream(path, source)
+
+
+def read_stream(path: Path | str, source: IO[bytes]) -> Iterator[Recorded]:
+    """The same from what is open already; `path` is only its name.
+
+    Raises:
+        RecordingError: as `read_recording`.
+    """
+    reader = _Reader(path, source)
+    if reader.take(len(MAGIC)) != MAGIC:
+        raise NotARecordingError(
+            f"{path} is not a recording: it does not begin with {MAGIC.decode()}; give a file made by `fleetcap record`"
+        )
+    while (found := reader.next()) is not None:
+        yield found
 
 
 class _Reader:
     """A buffer over the file; `_start` is the place in the file of the buffer's unread part."""
 
-    def __init__(self, path: Path, source: IO[bytes]) -> None:
+    def __init__(self, path: Path | str, source: IO[bytes]) -> None:
         self._path = path
         self._source = source
         self._buffer = b""
@@ -303,5 +313,5 @@ def _sync_folder(path: Path) -> None:
         os.close(folder)
 
 
-def _cannot(path: Path, what: str, error: OSError) -> RecordingError:
+def _cannot(path: Path | str, what: str, error: OSError) -> RecordingError:
     return RecordingError(f"cannot {what} {path}: {error.strerror}; check the path, its permissions and the free space")

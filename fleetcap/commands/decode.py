@@ -2,28 +2,31 @@
 
 import sys
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 from fleetcap.commands.worker import engine_limits
+from fleetcap.inputs.errors import InputError
+from fleetcap.inputs.reading import read_records
+from fleetcap.inputs.source import Source
 from fleetcap.progress import with_progress
-from fleetcap.recording import Recorded, RecordingError, read_recording
+from fleetcap.recording import Recorded
 from fleetcap.settings import Settings
 from fleetcap.show.printer import EVENT_FORMS, Printer, printer
 from fleetcap_streams.engine.engine import Engine
 from fleetcap_streams.engine.limits import EngineLimits
 from fleetcap_streams.engine.values import ConnectionOut, DeadLetterOut, ExchangeOut, MessageOut, Output
 from fleetcap_streams.outputs import messages
+from fleetcap_streams.plugins import installed_registry
 from fleetcap_streams.protocols.contract import Role
-from fleetcap_streams.protocols.registry import default_registry
 
 
-def run(settings: Settings, file: Path, form: str) -> int:
-    """Decode a recording and show what is in it; returns the exit code."""
+def run(settings: Settings, file: str, form: str) -> int:
+    """Decode a file, or standard input where it is `-`, and show what is in it; returns the exit code."""
     show = printer(form, sys.stdout)
     as_events = form in EVENT_FORMS
-    failure: list[RecordingError] = []
-    for where, output in decoded(_until_damaged(file, failure), engine_limits(settings)):
-        _show(show, output, where, as_events=as_events)
+    failure: list[InputError] = []
+    with Source(file) as source:
+        for where, output in decoded(_until_damaged(source, failure), engine_limits(settings)):
+            _show(show, output, where, as_events=as_events)
     if failure:
         raise failure[0]
     return 0
@@ -31,7 +34,7 @@ def run(settings: Settings, file: Path, form: str) -> int:
 
 def decoded(records: Iterable[Recorded], limits: EngineLimits) -> Iterator[tuple[str, Output]]:
     """What records lead to, each with the place (partition-offset) of the record that led to it."""
-    registry = default_registry()
+    registry = installed_registry()
     engines: dict[int, Engine] = {}
     for partition, record in records:
         engine = engines.get(partition)
@@ -44,14 +47,14 @@ def decoded(records: Iterable[Recorded], limits: EngineLimits) -> Iterator[tuple
             yield f"{partition}-end", output
 
 
-def _until_damaged(file: Path, failure: list[RecordingError]) -> Iterator[Recorded]:
-    """Records of a file; what comes before damage is decoded and ended like a whole file, and then the damage is told."""
+def _until_damaged(source: Source, failure: list[InputError]) -> Iterator[Recorded]:
+    """Records of an input; what comes before damage is decoded and ended like a whole one, and then the damage is told."""
     given = False
     try:
-        for recorded in with_progress(read_recording(file), file, "decoding"):
+        for recorded in with_progress(read_records(source), source, "decoding"):
             given = True
             yield recorded
-    except RecordingError as error:
+    except InputError as error:
         if not given:
             raise
         failure.append(error)

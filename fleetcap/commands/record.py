@@ -8,8 +8,11 @@ from pathlib import Path
 from confluent_kafka import KafkaException, Message, Producer
 
 from fleetcap.consuming import ConsumingError, Reading, read_batches, read_topics
+from fleetcap.inputs.errors import InputError
+from fleetcap.inputs.reading import read_records
+from fleetcap.inputs.source import Source
 from fleetcap.progress import with_progress
-from fleetcap.recording import Recorded, RecordingWriter, read_recording
+from fleetcap.recording import Recorded, RecordingWriter
 from fleetcap.settings import Settings
 from fleetcap_producer.shipping import producer_options
 from fleetcap_proto import topics
@@ -31,24 +34,32 @@ def record(settings: Settings, file: Path, *, beginning: bool, follow: bool) -> 
     return 0
 
 
-def import_file(settings: Settings, file: Path) -> int:
-    """Write a file's records into the raw topic, each to the partition of its key; returns the exit code.
+def import_file(settings: Settings, file: str) -> int:
+    """Write an input's records into the raw topic, each to the partition of its key; returns the exit code.
 
-    The broker stamps them anew, so their log time is that of the import.
+    The broker stamps them anew, so their log time is that of the import. What stands before damage is imported, and then the
+    damage is told.
     """
     failures = _Failures()
-    records = with_progress(read_recording(file), file, "importing")
-    first = next(records, None)  # a file that is no recording is told before Kafka is asked
-    producer = _producer(settings)
     count = 0
-    for recorded in chain([first] if first else [], records):
-        _produce(producer, settings.topic_prefix + topics.RAW, recorded, failures)
-        count += 1
-    while len(producer):
-        producer.flush(_SLICE_S)
+    damage: InputError | None = None
+    with Source(file) as source:
+        records = with_progress(read_records(source), source, "importing")
+        first = next(records, None)  # what cannot be read at all is told before Kafka is asked
+        producer = _producer(settings)
+        try:
+            for recorded in chain([first] if first else [], records):
+                _produce(producer, settings.topic_prefix + topics.RAW, recorded, failures)
+                count += 1
+        except InputError as error:
+            damage = error
+        while len(producer):
+            producer.flush(_SLICE_S)
     if failures.count:
         raise ConsumingError(f"{failures.count} of {count} records were not written: {failures.first}; check topic and broker")
-    sys.stderr.write(f"imported {count:,} records from {file}\n")
+    sys.stderr.write(f"imported {count:,} records from {source.name}\n")
+    if damage is not None:
+        raise damage
     return 0
 
 

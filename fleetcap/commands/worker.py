@@ -4,15 +4,15 @@ from fleetcap.settings import Settings
 from fleetcap_streams.engine.engine import Engine
 from fleetcap_streams.engine.limits import EngineLimits
 from fleetcap_streams.outputs.records import Encoder
+from fleetcap_streams.plugins import installed_registry
 from fleetcap_streams.protocols.contract import Limits
-from fleetcap_streams.protocols.registry import default_registry
 from fleetcap_streams.worker import Parts, WorkerConfig, run_worker
 
 
 def run(settings: Settings) -> int:
     """Run until a signal comes or something fails; returns the exit code."""
     limits = engine_limits(settings)
-    registry = default_registry()
+    registry = installed_registry()
     config = WorkerConfig(
         bootstrap_servers=settings.bootstrap_servers,
         group=settings.group,

@@ -1,14 +1,19 @@
 """The command as its users call it: one line for whatever is wrong, never a traceback."""
 
+import gzip
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from google.protobuf.json_format import MessageToJson
 
+from fleetcap.inputs.frame import Frame
 from fleetcap.recording import RecordingWriter
+from tests.fleetcap.inputs import build as packets
 from tests.streams.talk import Log, Talk
 
 
@@ -41,7 +46,9 @@ def recording(tmp_path: Path) -> Path:
         (["decode", "/nowhere/x"], 1, "/nowhere/x"),
         (["decode", "/etc/passwd"], 1, "not a recording"),
         (["decode", "/"], 1, "cannot open /"),
+        (["decode", "/dev/null"], 1, "empty"),
         (["import", "/etc/passwd"], 1, "not a recording"),
+        (["import", "/nowhere/x"], 1, "cannot open /nowhere/x"),
         (["tail", "--format", "xml"], 2, "table, json, text, hex"),
         (["tail", "--status", "many"], 1, "give 404, 5xx, 400-499"),
         (["tail", "-b", "127.0.0.1:1"], 1, "cannot reach Kafka at 127.0.0.1:1"),
@@ -149,3 +156,53 @@ def test_a_full_disk_is_no_defect_of_ours(recording: Path):
         )
     assert done.returncode == 1
     assert done.stderr == "fleetcap: No space left on device; check the path, its permissions and the free space\n"
+
+
+def as_packets() -> list[Frame]:
+    talk = packets.Talk().opened().asks(b"GET /p HTTP/1.1\r\nHost: h\r\n\r\n").answers(b"HTTP/1.1 204 No Content\r\n\r\n")
+    return talk.closed().frames
+
+
+def as_lines() -> bytes:
+    talk = Talk("node-1:c")
+    batch = talk.batch(
+        talk.sent(b"GET /j HTTP/1.1\r\nHost: h\r\n\r\n"), talk.received(b"HTTP/1.1 204 No Content\r\n\r\n"), talk.closed()
+    )
+    return MessageToJson(batch, indent=None).encode() + b"\n"
+
+
+@pytest.mark.parametrize(("name", "wrap"), [("-", gzip.compress), ("misleading.fcap", bytes)])
+@pytest.mark.parametrize(
+    ("made", "target"),
+    [(lambda: packets.pcap(as_packets()), "/p"), (lambda: packets.pcapng(as_packets()), "/p"), (as_lines, "/j")],
+    ids=["pcap", "pcapng", "lines"],
+)
+def test_what_is_read_is_found_by_its_content(
+    made: Callable[[], bytes], target: str, name: str, wrap: Callable[[bytes], bytes], tmp_path: Path
+):
+    (tmp_path / "misleading.fcap").write_bytes(wrap(made()))
+    command = [sys.executable, "-m", "fleetcap", "decode", name, "--format", "json"]
+    done = subprocess.run(command, cwd=tmp_path, input=wrap(made()), capture_output=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    (exchange,) = (one for one in found if one["kind"] == "exchange")
+    assert (exchange["request"]["target"], exchange["response"]["status"]) == (target, 204)
+    assert [one["reason"] for one in found if one["kind"] == "connection"] == ["destroyed"]
+
+
+def test_a_bad_line_is_told_after_what_stands_before_it(tmp_path: Path):
+    (tmp_path / "x").write_bytes(as_lines() + b"\n{oh\n" + as_lines())
+    done = fleetcap("decode", tmp_path / "x")
+    assert done.returncode == 1
+    assert done.stdout.count('"kind":"exchange"') == 1
+    assert "line 3: " in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_gzip_file_that_was_cut_is_read_as_far_as_it_goes(tmp_path: Path):
+    frames = [frame for number in range(400) for frame in packets.Talk(client=("192.0.2.1", 20000 + number)).opened().frames]
+    (tmp_path / "x").write_bytes(gzip.compress(packets.pcap(as_packets() + frames))[:-50])
+    done = fleetcap("decode", tmp_path / "x")
+    assert done.returncode == 1
+    assert '"target":"/p"' in done.stdout
+    assert "gzip data is cut" in done.stderr

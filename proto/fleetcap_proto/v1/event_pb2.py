@@ -22,19 +22,21 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from fleetcap_proto.v1 import common_pb2 as fleetcap__proto_dot_v1_dot_common__pb2
+from fleetcap_proto.v1 import exchange_pb2 as fleetcap__proto_dot_v1_dot_exchange__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x66leetcap_proto/v1/event.proto\x12\x11\x66leetcap_proto.v1\"v\n\x08LogEntry\x12,\n\x08log_type\x18\x01 \x01(\x0e\x32\x1a.fleetcap_proto.v1.LogType\x12\x31\n\revent_payload\x18\x02 \x01(\x0b\x32\x18.fleetcap_proto.v1.EventH\x00\x42\t\n\x07payload\"\xa8\x02\n\x05\x45vent\x12\x11\n\ttimestamp\x18\x01 \x01(\x03\x12\x0c\n\x04uuid\x18\x02 \x01(\t\x12\x0b\n\x03pid\x18\x03 \x01(\x03\x12\r\n\x05pname\x18\x04 \x01(\t\x12\x0e\n\x06src_ip\x18\x05 \x01(\t\x12\x10\n\x08src_port\x18\x06 \x01(\r\x12\x0e\n\x06\x64st_ip\x18\x07 \x01(\t\x12\x10\n\x08\x64st_port\x18\x08 \x01(\r\x12\x0c\n\x04type\x18\t \x01(\r\x12\x0e\n\x06length\x18\n \x01(\r\x12\x0f\n\x07payload\x18\x0b \x01(\x0c\x12\x10\n\x08protocol\x18\x0c \x01(\t\x12\x17\n\x0f\x63onnection_uuid\x18\r \x01(\t\x12\x0e\n\x06number\x18\x0e \x01(\x04\x12\x10\n\x08\x63omplete\x18\x0f \x01(\x08\x12\x15\n\rmissing_bytes\x18\x10 \x01(\x04\x12\x0b\n\x03raw\x18\x11 \x01(\x0c*O\n\x07LogType\x12\x16\n\x12LOG_TYPE_HEARTBEAT\x10\x00\x12\x18\n\x14LOG_TYPE_PROCESS_LOG\x10\x01\x12\x12\n\x0eLOG_TYPE_EVENT\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x66leetcap_proto/v1/event.proto\x12\x11\x66leetcap_proto.v1\x1a\x1e\x66leetcap_proto/v1/common.proto\x1a fleetcap_proto/v1/exchange.proto\"v\n\x08LogEntry\x12,\n\x08log_type\x18\x01 \x01(\x0e\x32\x1a.fleetcap_proto.v1.LogType\x12\x31\n\revent_payload\x18\x02 \x01(\x0b\x32\x18.fleetcap_proto.v1.EventH\x00\x42\t\n\x07payload\"\xd3\x03\n\x05\x45vent\x12\x11\n\ttimestamp\x18\x01 \x01(\x03\x12\x0c\n\x04uuid\x18\x02 \x01(\t\x12\x0b\n\x03pid\x18\x03 \x01(\x03\x12\r\n\x05pname\x18\x04 \x01(\t\x12\x0e\n\x06src_ip\x18\x05 \x01(\t\x12\x10\n\x08src_port\x18\x06 \x01(\r\x12\x0e\n\x06\x64st_ip\x18\x07 \x01(\t\x12\x10\n\x08\x64st_port\x18\x08 \x01(\r\x12\x0c\n\x04type\x18\t \x01(\r\x12\x0e\n\x06length\x18\n \x01(\r\x12\x0f\n\x07payload\x18\x0b \x01(\x0c\x12\x10\n\x08protocol\x18\x0c \x01(\t\x12\x17\n\x0f\x63onnection_uuid\x18\r \x01(\t\x12\x0e\n\x06number\x18\x0e \x01(\x04\x12\x10\n\x08\x63omplete\x18\x0f \x01(\x08\x12\x15\n\rmissing_bytes\x18\x10 \x01(\x04\x12\x0b\n\x03raw\x18\x11 \x01(\x0c\x12+\n\x07message\x18\x12 \x01(\x0b\x32\x1a.fleetcap_proto.v1.Message\x12\x17\n\x0f\x62ody_in_payload\x18\x13 \x01(\x08\x12\x0f\n\x07node_id\x18\x14 \x01(\t\x12+\n\x07process\x18\x15 \x01(\x0b\x32\x1a.fleetcap_proto.v1.Process\x12%\n\x04role\x18\x16 \x01(\x0e\x32\x17.fleetcap_proto.v1.Role*O\n\x07LogType\x12\x16\n\x12LOG_TYPE_HEARTBEAT\x10\x00\x12\x18\n\x14LOG_TYPE_PROCESS_LOG\x10\x01\x12\x12\n\x0eLOG_TYPE_EVENT\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'fleetcap_proto.v1.event_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_LOGTYPE']._serialized_start=471
-  _globals['_LOGTYPE']._serialized_end=550
-  _globals['_LOGENTRY']._serialized_start=52
-  _globals['_LOGENTRY']._serialized_end=170
-  _globals['_EVENT']._serialized_start=173
-  _globals['_EVENT']._serialized_end=469
+  _globals['_LOGTYPE']._serialized_start=708
+  _globals['_LOGTYPE']._serialized_end=787
+  _globals['_LOGENTRY']._serialized_start=118
+  _globals['_LOGENTRY']._serialized_end=236
+  _globals['_EVENT']._serialized_start=239
+  _globals['_EVENT']._serialized_end=706
 # @@protoc_insertion_point(module_scope)

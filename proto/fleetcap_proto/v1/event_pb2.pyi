@@ -1,3 +1,5 @@
+from fleetcap_proto.v1 import common_pb2 as _common_pb2
+from fleetcap_proto.v1 import exchange_pb2 as _exchange_pb2
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -24,7 +26,7 @@ class LogEntry(_message.Message):
     def __init__(self, log_type: _Optional[_Union[LogType, str]] = ..., event_payload: _Optional[_Union[Event, _Mapping]] = ...) -> None: ...
 
 class Event(_message.Message):
-    __slots__ = ("timestamp", "uuid", "pid", "pname", "src_ip", "src_port", "dst_ip", "dst_port", "type", "length", "payload", "protocol", "connection_uuid", "number", "complete", "missing_bytes", "raw")
+    __slots__ = ("timestamp", "uuid", "pid", "pname", "src_ip", "src_port", "dst_ip", "dst_port", "type", "length", "payload", "protocol", "connection_uuid", "number", "complete", "missing_bytes", "raw", "message", "body_in_payload", "node_id", "process", "role")
     TIMESTAMP_FIELD_NUMBER: _ClassVar[int]
     UUID_FIELD_NUMBER: _ClassVar[int]
     PID_FIELD_NUMBER: _ClassVar[int]
@@ -42,6 +44,11 @@ class Event(_message.Message):
     COMPLETE_FIELD_NUMBER: _ClassVar[int]
     MISSING_BYTES_FIELD_NUMBER: _ClassVar[int]
     RAW_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    BODY_IN_PAYLOAD_FIELD_NUMBER: _ClassVar[int]
+    NODE_ID_FIELD_NUMBER: _ClassVar[int]
+    PROCESS_FIELD_NUMBER: _ClassVar[int]
+    ROLE_FIELD_NUMBER: _ClassVar[int]
     timestamp: int
     uuid: str
     pid: int
@@ -59,4 +66,9 @@ class Event(_message.Message):
     complete: bool
     missing_bytes: int
     raw: bytes
-    def __init__(self, timestamp: _Optional[int] = ..., uuid: _Optional[str] = ..., pid: _Optional[int] = ..., pname: _Optional[str] = ..., src_ip: _Optional[str] = ..., src_port: _Optional[int] = ..., dst_ip: _Optional[str] = ..., dst_port: _Optional[int] = ..., type: _Optional[int] = ..., length: _Optional[int] = ..., payload: _Optional[bytes] = ..., protocol: _Optional[str] = ..., connection_uuid: _Optional[str] = ..., number: _Optional[int] = ..., complete: _Optional[bool] = ..., missing_bytes: _Optional[int] = ..., raw: _Optional[bytes] = ...) -> None: ...
+    message: _exchange_pb2.Message
+    body_in_payload: bool
+    node_id: str
+    process: _common_pb2.Process
+    role: _common_pb2.Role
+    def __init__(self, timestamp: _Optional[int] = ..., uuid: _Optional[str] = ..., pid: _Optional[int] = ..., pname: _Optional[str] = ..., src_ip: _Optional[str] = ..., src_port: _Optional[int] = ..., dst_ip: _Optional[str] = ..., dst_port: _Optional[int] = ..., type: _Optional[int] = ..., length: _Optional[int] = ..., payload: _Optional[bytes] = ..., protocol: _Optional[str] = ..., connection_uuid: _Optional[str] = ..., number: _Optional[int] = ..., complete: _Optional[bool] = ..., missing_bytes: _Optional[int] = ..., raw: _Optional[bytes] = ..., message: _Optional[_Union[_exchange_pb2.Message, _Mapping]] = ..., body_in_payload: _Optional[bool] = ..., node_id: _Optional[str] = ..., process: _Optional[_Union[_common_pb2.Process, _Mapping]] = ..., role: _Optional[_Union[_common_pb2.Role, str]] = ...) -> None: ...

@@ -10,6 +10,7 @@ import math
 from typing import Any, Final
 
 from fleetcap_proto.v1 import common_pb2, connection_pb2, event_pb2, exchange_pb2
+from fleetcap_streams.outputs.messages import whole_message
 
 _ROLES = {common_pb2.ROLE_CLIENT: "client", common_pb2.ROLE_SERVER: "server"}
 _SOURCES: Final = frozenset(common_pb2.Source.values()) - {common_pb2.SOURCE_UNSPECIFIED}
@@ -78,7 +79,16 @@ def message(value: exchange_pb2.Message, connection: common_pb2.Connection, node
 
 
 def event(value: event_pb2.Event) -> dict[str, Any]:
-    """A record of the events topic: a message in the reference's shape."""
+    """A record of the events topic: one that belongs to no exchange as `message` shows it, others in the reference's shape."""
+    if value.HasField("message"):
+        who = common_pb2.Connection(
+            uuid=value.connection_uuid,
+            process=value.process,
+            local=common_pb2.Endpoint(ip=value.src_ip, port=value.src_port),
+            remote=common_pb2.Endpoint(ip=value.dst_ip, port=value.dst_port),
+            role=value.role,
+        )
+        return message(whole_message(value), who, value.node_id)
     return {
         **_head("message", value.protocol, value.connection_uuid, value.timestamp),
         "number": value.number,

@@ -6,7 +6,7 @@ from typing import Final, cast
 from fleetcap_proto.v1 import common_pb2, connection_pb2, event_pb2, exchange_pb2
 from fleetcap_streams.engine.values import ConnectionInfo, ConnectionOut, ExchangeOut, MessageOut, Totals
 from fleetcap_streams.outputs.text import as_payload
-from fleetcap_streams.protocols.contract import Attribute, Http, Message
+from fleetcap_streams.protocols.contract import Attribute, Http, Message, Role
 
 DIRECTIONS = (common_pb2.DIRECTION_RECEIVED, common_pb2.DIRECTION_SENT)
 # What a record claims (positions, times, lengths) may be anything that its field can hold, and sums of such are larger still.
@@ -74,7 +74,7 @@ def event(output: MessageOut) -> event_pb2.Event:
     info, value = output.connection, output.message
     payload = as_payload(value.head, value.body)
     plain = bool(value.head) or payload == value.body
-    return event_pb2.Event(
+    found = event_pb2.Event(
         timestamp=min(value.start_ns, INT64_MAX),
         uuid=info.event_uuid(value.direction, value.tid, value.comm),
         pid=info.pid,
@@ -93,6 +93,30 @@ def event(output: MessageOut) -> event_pb2.Event:
         missing_bytes=min(value.missing_bytes, UINT64_MAX),
         raw=b"" if plain else value.body,
     )
+    if value.role is Role.SINGLE:
+        _complete(found, output)
+    return found
+
+
+def _complete(event: event_pb2.Event, output: MessageOut) -> None:
+    """What is said of a message by its exchange, it has to say itself where it belongs to none."""
+    info, value = output.connection, output.message
+    event.message.CopyFrom(message(value, output.number))
+    event.body_in_payload = not value.head
+    if event.body_in_payload:
+        event.message.ClearField("body")
+    event.node_id = info.node_id
+    event.process.CopyFrom(process(info))
+    event.role = cast("common_pb2.Role", info.role)
+
+
+def whole_message(event: event_pb2.Event) -> exchange_pb2.Message:
+    """The message that an event completes, with its body. Only of events that have a `message`."""
+    found = exchange_pb2.Message()
+    found.CopyFrom(event.message)
+    if event.body_in_payload:
+        found.body = event.raw or event.payload
+    return found
 
 
 def exchange(output: ExchangeOut) -> exchange_pb2.Exchange:

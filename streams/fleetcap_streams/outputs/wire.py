@@ -9,13 +9,13 @@ holds the two together.
 from collections.abc import Iterable
 from functools import lru_cache
 from struct import Struct
-from typing import Final
+from typing import Final, cast
 
-from fleetcap_proto.v1 import exchange_pb2
+from fleetcap_proto.v1 import common_pb2, event_pb2, exchange_pb2
 from fleetcap_streams.engine.values import ConnectionInfo, ConnectionOut, ExchangeOut, MessageOut
 from fleetcap_streams.outputs import messages
 from fleetcap_streams.outputs.text import as_payload
-from fleetcap_streams.protocols.contract import Http, Message
+from fleetcap_streams.protocols.contract import Http, Message, Role
 
 _SMALL: Final = 1 << 14
 _TIMES: Final = Struct("<BQBQ").pack  # fields 3 and 4, fixed64
@@ -47,12 +47,13 @@ def varint(number: int) -> bytes:
 class Wire:
     """Encodes the outputs that come with every message and every connection. Remembers parts, so one serves one worker."""
 
-    __slots__ = ("_connections", "_ends", "_events", "_heads", "_notes")
+    __slots__ = ("_alones", "_connections", "_ends", "_events", "_heads", "_notes")
 
     def __init__(self) -> None:
         self._events: dict[tuple[str, int, int, int, str], tuple[bytes, bytes]] = {}
         self._ends: dict[tuple[str, int, str], tuple[bytes, bytes]] = {}
         self._heads: dict[bytes, bytes] = {}
+        self._alones: dict[tuple[str, int], bytes] = {}
         self._connections: dict[tuple[str, int], bytes] = {}
         self._notes: dict[tuple[str, tuple[str, ...]], tuple[bytes, bytes]] = {}
 
@@ -74,6 +75,7 @@ class Wire:
                 b"\x78\x01" if message.complete else b"",
                 _number(b"\x80\x01", min(message.missing_bytes, messages.UINT64_MAX)),
                 b"" if head or payload == body else _data(b"\x8a\x01", body),
+                self._alone(output) if message.role is Role.SINGLE else b"",
             )
         )
         return b"\x08\x02\x12" + varint(len(event)) + event
@@ -103,10 +105,10 @@ class Wire:
             _remember(self._connections, key, who)
         return who + messages.connection_record_rest(output).SerializeToString()
 
-    def message(self, message: Message) -> bytes:
-        """A `Message`."""
+    def message(self, message: Message, left_out: int = 0) -> bytes:
+        """A `Message`, without so many bytes at the beginning of its body."""
         protocol, notes = self._protocol_and_notes(message)
-        body = message.body
+        body = message.body[left_out:]
         return b"".join(
             (
                 protocol,
@@ -123,12 +125,24 @@ class Wire:
             )
         )
 
+    def _alone(self, output: MessageOut) -> bytes:
+        """Fields 18 to 22: of a message that belongs to no exchange."""
+        info, message = output.connection, output.message
+        key = (info.uuid, info.revision)
+        who = self._alones.get(key)
+        if who is None:
+            event = event_pb2.Event(node_id=info.node_id, process=messages.process(info), role=cast("common_pb2.Role", info.role))
+            who = event.SerializeToString(deterministic=True)
+            _remember(self._alones, key, who)
+        whole = self.message(message, 0 if message.head else len(message.body))
+        return _part(b"\x92\x01", whole + _number(b"\x70", output.number)) + (b"" if message.head else b"\x98\x01\x01") + who
+
     def _event_parts(self, info: ConnectionInfo, message: Message) -> tuple[bytes, bytes]:
         """Fields 2 to 9, and 12 and 13."""
         key = (info.uuid, info.revision, message.direction, message.tid, message.comm)
         found = self._events.get(key)
         if found is None or not found[1].startswith(b"\x62" + _text(message.protocol)):
-            plain = Message(message.protocol, message.direction, message.role, 0, 0, 0, complete=False)
+            plain = Message(message.protocol, message.direction, Role.REQUEST, 0, 0, 0, complete=False)
             plain.tid, plain.comm = message.tid, message.comm
             event = messages.event(MessageOut(info, plain, 0))
             event.ClearField("protocol")

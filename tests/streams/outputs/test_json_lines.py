@@ -3,11 +3,14 @@
 import base64
 import json
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleetcap_proto.v1 import common_pb2, exchange_pb2
+from fleetcap_proto.v1 import common_pb2, event_pb2, exchange_pb2
+from fleetcap_streams.engine.values import ConnectionInfo, Endpoint, MessageOut
 from fleetcap_streams.outputs import json_lines, messages
+from fleetcap_streams.outputs.wire import Wire
 from fleetcap_streams.protocols.contract import Direction, Http, Message, Role
 
 
@@ -110,6 +113,32 @@ def test_what_is_no_number_in_json_stands_as_text():
     value = Message("redis", Direction.SENT, Role.SINGLE, 0, 1, 1, attributes={"a": float("nan"), "b": float("-inf"), "c": 0.5})
     found = json.loads(json_lines.line(json_lines.message(messages.message(value, 1), common_pb2.Connection(), "")))
     assert (found["a"], found["b"], found["c"]) == ("nan", "-inf", 0.5)
+
+
+SINGLE = [
+    Message("redis", Direction.SENT, Role.SINGLE, 0, 1, 2, body=b"abc", body_size=3, attributes={"command": "GET", "rows": 3}),
+    Message("raw", Direction.RECEIVED, Role.SINGLE, 0, 1, 2, body=b"\0\xff", body_size=2, body_sha256=b"h" * 32, notes=("cut",)),
+    Message("raw", Direction.RECEIVED, Role.SINGLE, 0, 1, 2, body=b"text\0and more", body_size=13, encoded_size=13),
+    Message("raw", Direction.RECEIVED, Role.SINGLE, 0, 1, 2),
+    Message("http1", Direction.SENT, Role.SINGLE, 0, 1, 2, head=b"HEAD\r\n", body=b"body", body_size=4, http=Http(method="GET")),
+]
+
+
+@pytest.mark.parametrize("value", SINGLE)
+def test_from_the_topic_and_from_a_file_a_message_is_the_same_object(value: Message):
+    info = ConnectionInfo("c1", "n", pid=7, comm="redis", uid=3, local=Endpoint("::1", 3), remote=Endpoint("::2", 4), role=1)
+    output = MessageOut(info, value, 5)
+    event = event_pb2.LogEntry.FromString(Wire().log_entry(output)).event_payload
+    from_file = json_lines.message(messages.message(value, 5), messages.connection(info), "n")
+    assert json_lines.event(event) == from_file
+    assert list(json_lines.event(event)) == list(from_file)
+
+
+def test_a_message_of_an_exchange_has_the_references_shape():
+    value = Message("http1", Direction.SENT, Role.REQUEST, 1, 1, 2, head=b"GET / HTTP/1.1\r\n\r\n")
+    found = json_lines.event(messages.event(MessageOut(ConnectionInfo("c1"), value, 5)))
+    assert (found["kind"], found["payload"], found["uuid"]) == ("message", "GET / HTTP/1.1\r\n\r\n", "0_0__0_1")
+    assert "body" not in found
 
 
 def test_whatever_is_known_of_the_process_is_told():
