@@ -174,6 +174,14 @@ int ssl_write_ex_enter(struct pt_regs *ctx)
 	return 0;
 }
 
+/* An inner function that takes flags before the pointer (OpenSSL 3.3). */
+int ssl_write_ex_enter_at_4(struct pt_regs *ctx)
+{
+	if (process_wanted())
+		enter(ctx, FN_WRITE_EX, PT_REGS_PARM1(ctx), PT_REGS_PARM2(ctx), PT_REGS_PARM5(ctx));
+	return 0;
+}
+
 int ssl_write_ex_leave(struct pt_regs *ctx)
 {
 	finish(ctx, FN_WRITE_EX, 1);

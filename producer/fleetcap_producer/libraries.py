@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from fleetcap_producer import elf
 from fleetcap_producer.errors import TapError
-from fleetcap_producer.points import LIBRARY_POINTS, REQUIRED_SYMBOLS
+from fleetcap_producer.points import REQUIRED_SYMBOLS, SYMBOLS
 
 # libssl.so.3, libssl.so.1.1, and libssl-2e15ed8b.so.1.1 as wheels carry it; not libssl3.so, which is NSS.
 _NAME = re.compile(r"libssl(-[0-9a-f]+)?\.so(\.[0-9.]+)?$")
@@ -73,7 +73,7 @@ def open_library(file: str, path: str, kind: str = "openssl") -> Library:
     """
     fd = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        found = elf.functions(fd, {point.symbol for point in LIBRARY_POINTS if point.library == kind})
+        found = elf.functions(fd, SYMBOLS)
         _require_symbols(found, kind)
         status = os.fstat(fd)
         return Library(path, kind, Inode(status.st_dev, status.st_ino), fd, found)

@@ -11,19 +11,23 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fleetcap_producer import elf, libraries, probes
+from fleetcap_producer import elf, libraries, placement, probes
 from fleetcap_producer.errors import TapError
 from fleetcap_producer.libraries import Inode, Library, Mapped
-from fleetcap_producer.points import LIBRARY_POINTS, LibraryPoint
+from fleetcap_producer.placement import Placed
+from fleetcap_producer.points import LIBRARY_POINTS, WRAPPED
 
 _log = logging.getLogger(__name__)
 
 _YOUNG_ROUNDS = 5
 _ROUNDS_FOR_ALL = 10
 _UNUSED_ROUNDS = 2 * _ROUNDS_FOR_ALL  # by then every process was looked at, and some twice
+
+_EVERY_PROCESS = -1
 
 ProgramOf = Callable[[str], int]
 _File = tuple[str, int]  # a file as /proc/PID/maps tells it
@@ -42,12 +46,12 @@ class LibraryProbes:
     """The probes of all libraries.
 
     `program` gives the descriptor of a loaded program, or raises `KeyError` for one that could not be loaded, whose points
-    are left out.
+    are left out. Where `pids` names processes, others are left alone.
     """
 
-    def __init__(self, program: ProgramOf, points: Sequence[LibraryPoint] = LIBRARY_POINTS) -> None:
+    def __init__(self, program: ProgramOf, pids: Sequence[int] = ()) -> None:
         self._program = program
-        self._points = points
+        self._pids = pids or (_EVERY_PROCESS,)
         self._by_inode: dict[Inode, _Probed] = {}
         self.attached = 0
         self.failed = 0
@@ -87,8 +91,10 @@ class LibraryProbes:
             return
         probed = _Probed(library, lasting)
         try:
-            for point in self._points:
-                self._attach(point, probed)
+            points = [point for point in LIBRARY_POINTS if point.library == library.kind]
+            wrapped = [one for one in WRAPPED if one.library == library.kind]
+            for place in placement.place(library.fd, library.functions, points, wrapped):
+                self._attach(place, probed)
         except OSError:
             self._detach(probed)
             raise
@@ -96,16 +102,15 @@ class LibraryProbes:
         self.attached += 1
         _log.info("probing %s", library.path)
 
-    def _attach(self, point: LibraryPoint, to: _Probed) -> None:
-        offset = to.library.functions.get(point.symbol)
-        if point.library != to.library.kind or offset is None:
-            return
+    def _attach(self, place: Placed, to: _Probed) -> None:
         try:
-            program = self._program(point.program)
+            program = self._program(place.program)
         except KeyError:
             return
-        fds = to.returns if point.on_return else to.entries
-        fds.append(probes.attach(program, to.library.file, offset + point.offset, on_return=point.on_return))
+        fds = to.returns if place.on_return else to.entries
+        for pid in self._pids:
+            with suppress(ProcessLookupError):  # it ended meanwhile
+                fds.append(probes.attach(program, to.library.file, place.offset, on_return=place.on_return, pid=pid))
 
     def _detach(self, probed: _Probed) -> None:
         """Entries before returns, so that no call begins that nobody sees end. The kernel waits a tenth of a second for each."""
