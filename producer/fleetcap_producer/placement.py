@@ -54,7 +54,7 @@ def place(fd: int, functions: Mapping[str, int], points: Iterable[LibraryPoint],
     ]
     for point in points:
         start = functions.get(point.symbol)
-        if start is not None and point.symbol not in covered:
+        if start is not None and point.symbol not in covered and point.unless not in functions:
             placed.append(Placed(point.program, _entry(code, start), point.on_return))
     return placed
 

@@ -14,6 +14,7 @@ class LibraryPoint:
     symbol: str
     program: str
     on_return: bool = False
+    unless: str = ""  # a function that this one only wraps, in the versions that have it
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +42,11 @@ class KernelPoint:
     category: str = ""
 
 
-def _call(symbol: str, program: str) -> tuple[LibraryPoint, LibraryPoint]:
+def _call(symbol: str, program: str, library: str = "openssl", unless: str = "") -> tuple[LibraryPoint, LibraryPoint]:
     # Return before entry: a return without its entry is noticed, an entry without its return would leave a thread marked.
     return (
-        LibraryPoint("openssl", symbol, f"{program}_leave", on_return=True),
-        LibraryPoint("openssl", symbol, f"{program}_enter"),
+        LibraryPoint(library, symbol, f"{program}_leave", on_return=True, unless=unless),
+        LibraryPoint(library, symbol, f"{program}_enter", unless=unless),
     )
 
 
@@ -64,6 +65,15 @@ LIBRARY_POINTS = (
     LibraryPoint("openssl", "SSL_set_rfd", "ssl_set_one_fd_enter"),
     LibraryPoint("openssl", "SSL_set_wfd", "ssl_set_one_fd_enter"),
     LibraryPoint("openssl", "SSL_new", "ssl_new_leave", on_return=True),
+    *_call("gnutls_record_uncork", "gnutls_uncork", "gnutls"),
+    *_call("gnutls_record_send2", "gnutls_write", "gnutls"),
+    *_call("gnutls_record_send", "gnutls_write", "gnutls", unless="gnutls_record_send2"),
+    *_call("gnutls_record_recv", "gnutls_read", "gnutls"),
+    *_call("gnutls_record_recv_seq", "gnutls_read", "gnutls"),
+    LibraryPoint("gnutls", "gnutls_record_recv_packet", "gnutls_read_leave", on_return=True),
+    LibraryPoint("gnutls", "gnutls_record_recv_packet", "gnutls_packet_enter"),
+    LibraryPoint("gnutls", "gnutls_deinit", "ssl_free_enter"),
+    *_call("gnutls_handshake", "gnutls_handshake", "gnutls"),
 )
 
 # OpenSSL since 1.1.1; since 3.3 with flags before the pointer when writing. BIO_f_ssl calls the inner functions, too.
@@ -82,7 +92,7 @@ PROGRAMS = tuple(
 )
 
 # A library without these is none that can be captured.
-REQUIRED_SYMBOLS = {"openssl": ("SSL_read", "SSL_write")}
+REQUIRED_SYMBOLS = {"openssl": ("SSL_read", "SSL_write"), "gnutls": ("gnutls_record_recv", "gnutls_record_send")}
 
 SOCKET_LIFE = (
     KernelPoint("tcp_destroy_sock", "socket_destroy"),

@@ -31,6 +31,9 @@ _EVERY_PROCESS = -1
 
 ProgramOf = Callable[[str], int]
 _File = tuple[str, int]  # a file as /proc/PID/maps tells it
+_Program = tuple[int, int, int]  # device, inode, time of the last change
+
+_MOST_PROGRAMS = 4096
 
 
 @dataclass(slots=True)
@@ -143,6 +146,8 @@ class Watcher:
         self._using: dict[int, frozenset[_File]] = {}
         self._inodes: dict[_File, Inode] = {}
         self._refused: set[_File] = set()
+        self._programs: dict[_Program, bool] = {}
+        self._running: dict[int, Inode] = {}
         self._turn = 0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="fleetcap-libraries", daemon=True)
@@ -172,6 +177,7 @@ class Watcher:
         for pid in [pid for pid in self._ages if pid not in present]:
             del self._ages[pid]
             self._using.pop(pid, None)
+            self._running.pop(pid, None)
         self._turn = (self._turn + 1) % _ROUNDS_FOR_ALL
         for pid in present:
             age = self._ages.get(pid, 0)
@@ -181,9 +187,10 @@ class Watcher:
         files = {file for using in self._using.values() for file in using}
         self._inodes = {file: inode for file, inode in self._inodes.items() if file in files}
         self._refused &= files
-        self._probes.used(self._inodes.values())
+        self._probes.used([*self._inodes.values(), *self._running.values()])
 
     def _look_at(self, pid: int) -> None:
+        self._look_at_program(pid)
         mapped = libraries.mapped_libraries(pid)
         self._using[pid] = frozenset((library.device, library.inode) for library in mapped)
         for library in mapped:
@@ -191,6 +198,33 @@ class Watcher:
             inode = self._inodes.get(file)
             if file not in self._refused and (inode is None or inode not in self._probes):
                 self._add(file, library)
+
+    def _look_at_program(self, pid: int) -> None:
+        """A program may contain a TLS library. Most do not, which is remembered until the file changes."""
+        try:
+            status = os.stat(f"/proc/{pid}/exe")  # noqa: PTH116  the link must be followed as it is
+        except OSError:
+            self._running.pop(pid, None)  # it is gone, or the kernel's own
+            return
+        inode = Inode(status.st_dev, status.st_ino)
+        self._running[pid] = inode
+        program = (*inode, status.st_mtime_ns)
+        contains = self._programs.get(program)
+        if contains is False or (contains and inode in self._probes):
+            return
+        if len(self._programs) >= _MOST_PROGRAMS:
+            self._programs.clear()
+        try:
+            self._programs[program] = False
+            self._probes.add(libraries.open_program(pid), lasting=False)
+            self._programs[program] = True
+        except elf.ElfError:
+            pass  # no TLS library is in it
+        except FileNotFoundError:
+            del self._programs[program]
+        except OSError as error:
+            self._probes.failed += 1
+            _log.warning("the program of process %d cannot be probed: %s", pid, error)
 
     def _add(self, file: _File, mapped: Mapped) -> None:
         try:
