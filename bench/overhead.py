@@ -1,10 +1,12 @@
-"""What capture costs: nginx's HTTPS requests/s without capture, with fleetcap, and with bcc's own `sslsniff`, in one run.
+"""What capture costs: a server's HTTPS requests/s without capture, with fleetcap, with an empty pair of probes at the entry
+and return of SSL_read and SSL_write (the least that a tool attached there can cost), and with bcc's own `sslsniff`, in one run.
 
-    .venv/bin/python -m bench.overhead [--rounds 3] [--seconds 5] [--json FILE]
+    .venv/bin/python -m bench.overhead [--server nginx|node|go] [--path small|large] [--rounds 3] [--seconds 5] [--json FILE]
 
-Needs root, nginx, wrk and bpfcc-tools (Debian). nginx has one worker and keeps connections alive; wrk has one thread and 32
-connections, so client and server share the machine's processors and, since both use libssl, both are probed. The variants
-run in turn, round by round, so that a drift of the machine meets them alike; the figures are medians with their range.
+Needs root, nginx (or node, or go), wrk and bpfcc-tools (Debian). The server has one worker and keeps connections alive; wrk has
+one thread and 32 connections, so client and server share the machine's processors. "fleetcap, server only" is told the server's
+process, so that wrk takes no probe; all other variants see wrk as well, if it uses the server's library. The variants run in
+turn, round by round, so that a drift of the machine meets them alike; the figures are medians with their range.
 """
 
 import argparse
@@ -22,6 +24,10 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from fleetcap_producer import elf, probes
+from fleetcap_producer.libraries import mapped_libraries
+from fleetcap_producer.program import import_bcc
 
 SSLSNIFF = Path("/usr/sbin/sslsniff-bpfcc")
 NGINX_CONF = """
@@ -109,7 +115,7 @@ def interrupt(process: subprocess.Popen[bytes]) -> None:
 
 
 @contextmanager
-def sslsniff(folder: Path) -> Iterator[int]:
+def sslsniff(folder: Path, _: int) -> Iterator[int]:
     """bcc's sslsniff, capturing everything and printing to a file. Its `min()` does not compile with newer headers."""
     source = SSLSNIFF.read_text().replace(
         "min((size_t)MAX_BUF_SIZE, (size_t)len)", "(size_t)len < MAX_BUF_SIZE ? (size_t)len : MAX_BUF_SIZE"
@@ -126,13 +132,32 @@ def sslsniff(folder: Path) -> Iterator[int]:
 
 
 @contextmanager
-def fleetcap(folder: Path) -> Iterator[int]:
-    """`fleetcap record --live` of everything into a file; no broker takes part, since none does for sslsniff."""
+def entry_probes(_: Path, server: int) -> Iterator[int]:
+    """Programs that do nothing, where every peer attaches, for all processes."""
+    bcc = import_bcc()
+    empty = bcc.BPF(text=b"int hit(void *at) { return 0; }")
+    program = empty.load_func(b"hit", bcc.BPF.KPROBE).fd
+    mapped = mapped_libraries(server)
+    file = mapped[0].path if mapped else f"/proc/{server}/exe"
+    with Path(file).open("rb") as code:
+        found = elf.functions(code.fileno(), ["SSL_read", "SSL_write"])
+    attached = [probes.attach(program, file, at, on_return=back) for at in found.values() for back in (False, True)]
+    try:
+        yield os.getpid()
+    finally:
+        for one in attached:
+            os.close(one)
+        empty.cleanup()
+
+
+@contextmanager
+def fleetcap(folder: Path, _: int, *options: str) -> Iterator[int]:
+    """`fleetcap record --live` into a file; no broker takes part, since none does for sslsniff."""
     log = folder / "fleetcap.log"
     recording = folder / "fleetcap.fcap"
     recording.unlink(missing_ok=True)
     with log.open("w") as err:
-        command = [sys.executable, "-m", "fleetcap", "record", "--live", "--output", str(recording)]
+        command = [sys.executable, "-m", "fleetcap", "record", "--live", "--output", str(recording), *options]
         process = subprocess.Popen(command, stderr=err, stdout=err)
         try:
             wait_for(lambda: "capturing" in log.read_text().lower())
@@ -152,13 +177,19 @@ def measure(url: str, seconds: int, nginx_pid: int, capture_pid: int | None) -> 
     return Sample(rate, (after[0] - before[0]) / requests * 1e6, (after[1] - before[1]) / requests * 1e6)
 
 
-def nothing(_: Path) -> AbstractContextManager[int | None]:
+def nothing(_: Path, __: int) -> AbstractContextManager[int | None]:
     return nullcontext()
 
 
-VARIANTS: dict[str, Callable[[Path], AbstractContextManager[int | None]]] = {
+def fleetcap_alone(folder: Path, server: int) -> AbstractContextManager[int | None]:
+    return fleetcap(folder, server, "--pid", str(server))
+
+
+VARIANTS: dict[str, Callable[[Path, int], AbstractContextManager[int | None]]] = {
     "no capture": nothing,
+    "fleetcap, server only": fleetcap_alone,
     "fleetcap": fleetcap,
+    "empty probes at entry and return": entry_probes,
     "sslsniff": sslsniff,
 }
 
@@ -168,15 +199,17 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=5)
     parser.add_argument("--path", choices=["small", "large"], default="small")
+    parser.add_argument("--variant", choices=list(VARIANTS), action="append", help="only these, compared to the first")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    samples: dict[str, list[Sample]] = {name: [] for name in VARIANTS}
+    variants = {name: VARIANTS[name] for name in options.variant or VARIANTS}
+    samples: dict[str, list[Sample]] = {name: [] for name in variants}
     with tempfile.TemporaryDirectory() as name:
         folder, port = Path(name), free_port()
         with nginx(folder, port) as worker:
             for _ in range(options.rounds):
-                for variant, start in VARIANTS.items():
-                    with start(folder) as capture:
+                for variant, start in variants.items():
+                    with start(folder, worker) as capture:
                         url = f"https://127.0.0.1:{port}/{options.path}"
                         samples[variant].append(measure(url, options.seconds, worker, capture))
             said = (folder / "fleetcap.log").read_text().strip().splitlines()
@@ -184,8 +217,8 @@ def main() -> None:
 
 
 def report(samples: dict[str, list[Sample]], said: str, file: Path | None) -> None:
-    base = statistics.median(sample.requests_s for sample in samples["no capture"])
-    print("| variant | requests/s (median, range) | ÷ no capture | nginx CPU µs/request | capture CPU µs/request |")
+    base = statistics.median(sample.requests_s for sample in next(iter(samples.values())))
+    print("| variant | requests/s (median, range) | ÷ first | nginx CPU µs/request | capture CPU µs/request |")
     print("| --- | --- | --- | --- | --- |")
     figures = {}
     for variant, runs in samples.items():

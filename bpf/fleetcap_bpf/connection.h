@@ -202,7 +202,7 @@ enum announced {
 };
 
 /* Sends the record that must precede the connection's data, unless the filters refuse its addresses. */
-static __always_inline enum announced announce(struct fc_state *connection, u64 ssl)
+static __always_inline enum announced announce(struct fc_state *connection, struct call *call)
 {
 	u64 sock = connection->sock ? connection->sock : connection->other;
 	struct endpoints at = {};
@@ -221,10 +221,12 @@ static __always_inline enum announced announce(struct fc_state *connection, u64 
 	record->kind = FC_CONNECTION;
 	record->connection = connection->id;
 	record->first_seen = connection->first_seen;
-	record->session = ssl;
+	record->session = call->ssl;
 	record->fd = connection->fd;
 	record->begun = connection->begun;
-	record->tls_version = tls_version(ssl);
+	record->source = source_of(call->function);
+	record->padding = 0;
+	record->tls_version = record->source == FC_SOURCE_OPENSSL ? tls_version(call->ssl) : 0;
 	record->inode = sock ? socket_inode(sock) : 0;
 	record->local_port = at.local_port;
 	record->remote_port = at.remote_port;

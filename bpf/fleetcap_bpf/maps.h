@@ -16,6 +16,12 @@ enum function {
 	FN_SENDFILE,
 	FN_HANDSHAKE,
 	FN_NEW,
+	FN_GNUTLS_READ,
+	FN_GNUTLS_WRITE,
+	FN_GNUTLS_UNCORK,
+	FN_GNUTLS_HANDSHAKE,
+	FN_GO_READ,
+	FN_GO_WRITE,
 };
 
 /* One SSL_* call under way. */

@@ -1,108 +1,5 @@
 /* Programs at OpenSSL's functions, entry and return. Which program goes where is a table in fleetcap_producer/points.py. */
 
-static __always_inline u32 moves(u32 function)
-{
-	if (function == FN_READ || function == FN_READ_EX)
-		return FC_RECEIVED;
-	if (function == FN_HANDSHAKE || function == FN_NEW)
-		return 2;
-	return FC_SENT;
-}
-
-/* The verifier needs to see the mask; the compiler, which knows the bound already, must not take it away. */
-static __always_inline struct call *frame(struct thread *thread, u64 level)
-{
-	asm volatile("" : "+r"(level));
-	return &thread->calls[level & (MAX_DEPTH - 1)];
-}
-
-/* The number of calls really under way. Frames below the stack pointer were left without returning (longjmp). */
-static __always_inline u32 live_depth(struct thread *thread, u64 sp, u32 function)
-{
-	u32 depth = thread->depth & (2 * MAX_DEPTH - 1);
-	int level;
-
-	if (depth > MAX_DEPTH)
-		depth = MAX_DEPTH;
-	for (level = 0; level < MAX_DEPTH; level++) {
-		struct call *last = frame(thread, depth - 1);
-
-		if (!depth || last->sp > sp || (last->sp == sp && last->function != function))
-			break;
-		depth--;
-	}
-	return depth;
-}
-
-static __always_inline struct thread *this_thread(void)
-{
-	u64 id = bpf_get_current_pid_tgid();
-	struct thread *thread = threads.lookup(&id);
-	struct thread fresh = {};
-
-	if (thread)
-		return thread;
-	threads.update(&id, &fresh);
-	return threads.lookup(&id);
-}
-
-static __always_inline void enter(struct pt_regs *ctx, u32 function, u64 ssl, u64 buffer, u64 moved)
-{
-	struct thread *thread = this_thread();
-	u64 sp = PT_REGS_SP(ctx);
-	struct call *call, *outer;
-	u32 depth;
-
-	if (!thread) {
-		lose(FC_LOSS_CALLS, 1);
-		return;
-	}
-	depth = live_depth(thread, sp, function);
-	if (depth >= MAX_DEPTH) {
-		lose(FC_LOSS_CALLS, 1);
-		return;
-	}
-	outer = frame(thread, depth - 1);
-	call = frame(thread, depth);
-	call->inner = depth && outer->ssl == ssl && moves(outer->function) == moves(function);
-	call->ssl = ssl;
-	call->buffer = buffer;
-	call->moved = moved;
-	call->time = bpf_ktime_get_ns();
-	call->sp = sp;
-	call->function = function;
-	thread->depth = depth + 1;
-}
-
-/* Takes the call that now returns. Between entry and return the stack pointer differs by the return address at most. */
-static __always_inline int leave(struct pt_regs *ctx, u32 function, struct call *to)
-{
-	u64 id = bpf_get_current_pid_tgid();
-	struct thread *thread = threads.lookup(&id);
-	u64 sp = PT_REGS_SP(ctx);
-	u32 depth;
-	int level;
-
-	if (!thread)
-		return 0;
-	depth = thread->depth & (2 * MAX_DEPTH - 1);
-	if (depth > MAX_DEPTH)
-		depth = MAX_DEPTH;
-	for (level = 0; level < MAX_DEPTH; level++) {
-		struct call *last = frame(thread, depth - 1);
-
-		if (!depth)
-			return 0;
-		depth--;
-		if (last->function == function && sp - last->sp <= 8) {
-			*to = *last;
-			thread->depth = depth;
-			return 1;
-		}
-	}
-	return 0;
-}
-
 static __always_inline void finish(struct pt_regs *ctx, u32 function, u32 with_size)
 {
 	s32 result = PT_REGS_RC(ctx);
@@ -171,6 +68,14 @@ int ssl_write_ex_enter(struct pt_regs *ctx)
 {
 	if (process_wanted())
 		enter(ctx, FN_WRITE_EX, PT_REGS_PARM1(ctx), PT_REGS_PARM2(ctx), PT_REGS_PARM4(ctx));
+	return 0;
+}
+
+/* An inner function that takes flags before the pointer (OpenSSL 3.3). */
+int ssl_write_ex_enter_at_4(struct pt_regs *ctx)
+{
+	if (process_wanted())
+		enter(ctx, FN_WRITE_EX, PT_REGS_PARM1(ctx), PT_REGS_PARM2(ctx), PT_REGS_PARM5(ctx));
 	return 0;
 }
 

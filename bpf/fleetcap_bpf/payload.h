@@ -101,7 +101,7 @@ static __always_inline void capture(struct call *call, u32 direction, u64 time, 
 	if (connection->unwanted)
 		return;
 	if (!connection->announced)
-		announced = announce(connection, call->ssl);
+		announced = announce(connection, call);
 	if (announced == UNWANTED)
 		return;
 	at.position = advance(&connection->position[direction & 1], bytes);

@@ -33,6 +33,13 @@ enum fc_role {
 	FC_ROLE_SERVER = 2,
 };
 
+/* The numbers of the schema's Source. */
+enum fc_source {
+	FC_SOURCE_OPENSSL = 1,
+	FC_SOURCE_GNUTLS = 3,
+	FC_SOURCE_GO_TLS = 5,
+};
+
 /* Where and why something was lost; indexes of the map `losses`. */
 enum fc_loss {
 	FC_LOSS_RING_EVENTS = 0, /* the ring buffer was full */
@@ -84,7 +91,9 @@ struct fc_connection {
 	__u32 tls_version; /* as on the wire; 0 where not known */
 	__u32 local_port;
 	__u32 remote_port;
+	__u32 source;
 	__u32 command_line_length; /* of the arguments, each ended by a zero byte; more than the size below where cut */
+	__u32 padding;
 	__u8 local[16];
 	__u8 remote[16];
 	char comm[FC_COMM_SIZE]; /* of the process's main thread */
@@ -144,7 +153,7 @@ struct fc_lost_close {
 };
 
 _Static_assert(sizeof(struct fc_data) == 64, "fc_data");
-_Static_assert(sizeof(struct fc_connection) == 72 + 40 + 48 + FC_COMMAND_LINE_SIZE, "fc_connection");
+_Static_assert(sizeof(struct fc_connection) == 72 + 48 + 48 + FC_COMMAND_LINE_SIZE, "fc_connection");
 _Static_assert(sizeof(struct fc_closed) == 32, "fc_closed");
 _Static_assert(sizeof(struct fc_session_key) == 16, "fc_session_key");
 _Static_assert(sizeof(struct fc_session) == 16, "fc_session");

@@ -117,7 +117,7 @@ def _check(config: TapConfig) -> None:
 
 
 def _load(programs: Programs) -> Iterator[tuple[str, int]]:
-    for name in dict.fromkeys(point.program for point in points.LIBRARY_POINTS):
+    for name in points.PROGRAMS:
         try:
             yield name, programs.load(name)
         except RejectedError as error:

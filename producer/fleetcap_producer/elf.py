@@ -35,20 +35,22 @@ class _Section(NamedTuple):
     entry_size: int
 
 
-def functions(fd: int, wanted: Collection[str]) -> dict[str, int]:
+def functions(fd: int, wanted: Collection[str], required: Collection[str] = ()) -> dict[str, int]:
     """The file offset of each function of `wanted` that the file defines.
+
+    Nothing where the names of `required` are not all there: a program's symbols, which may be a million, are not gone through then.
 
     Raises:
         ElfError: see there.
     """
     try:
         with mmap.mmap(fd, 0, mmap.MAP_PRIVATE, mmap.PROT_READ) as data:
-            return _functions(data, {name.encode() for name in wanted})
+            return _functions(data, {name.encode() for name in wanted}, {name.encode() for name in required})
     except (ValueError, OSError, struct.error, IndexError) as error:
         raise ElfError(f"not a readable 64-bit ELF file ({error})") from error
 
 
-def _functions(data: mmap.mmap, wanted: Collection[bytes]) -> dict[str, int]:
+def _functions(data: mmap.mmap, wanted: Collection[bytes], required: Collection[bytes]) -> dict[str, int]:
     header = _HEADER.unpack_from(data)
     if header[0][:5] != b"\x7fELF\x02":
         raise ElfError("it does not begin as one")
@@ -57,11 +59,13 @@ def _functions(data: mmap.mmap, wanted: Collection[bytes]) -> dict[str, int]:
     found: dict[str, int] = {}
     for kind in _SYMBOL_TABLES:
         for section in sections:
-            if section.kind == kind and len(found) < len(wanted):
-                for name, address in _symbols(data, section, sections[section.link], wanted):
+            if section.kind == kind:
+                for name, address in _symbols(data, section, sections[section.link], wanted, required):
                     offset = _file_offset(segments, address)
                     if offset is not None:
                         found.setdefault(name.decode(), offset)
+        if required and found.keys() >= {name.decode() for name in required}:
+            break
     return found
 
 
@@ -73,14 +77,25 @@ def _segments(data: mmap.mmap, at: int, count: int) -> Iterator[tuple[int, int, 
             yield address, size, offset
 
 
-def _symbols(data: mmap.mmap, table: _Section, names: _Section, wanted: Collection[bytes]) -> Iterator[tuple[bytes, int]]:
+def _symbols(
+    data: mmap.mmap, table: _Section, names: _Section, wanted: Collection[bytes], required: Collection[bytes]
+) -> Iterator[tuple[bytes, int]]:
     strings = data[names.offset : names.offset + names.size]
+    if not all(name + b"\0" in strings for name in required):
+        return
+    places = {at: name for name in wanted for at in _places(strings, name)}
     raw = data[table.offset : table.offset + table.size // _SYMBOL.size * _SYMBOL.size]
-    for name, info, _, section, address, _ in _SYMBOL.iter_unpack(raw):
-        if section and address and info & 0xF in _FUNCTION_TYPES:
-            text = strings[name : strings.index(b"\0", name)]
-            if text in wanted:
-                yield text, address
+    for at, info, _, section, address, _ in _SYMBOL.iter_unpack(raw):
+        if at in places and section and address and info & 0xF in _FUNCTION_TYPES:
+            yield places[at], address
+
+
+def _places(strings: bytes, name: bytes) -> Iterator[int]:
+    """Where a symbol's name may begin: also inside a longer name that ends alike, as linkers share such ends."""
+    at = strings.find(name + b"\0")
+    while at >= 0:
+        yield at
+        at = strings.find(name + b"\0", at + 1)
 
 
 def _file_offset(segments: list[tuple[int, int, int]], address: int) -> int | None:

@@ -14,11 +14,12 @@ from typing import NamedTuple
 
 from fleetcap_producer import elf
 from fleetcap_producer.errors import TapError
-from fleetcap_producer.points import LIBRARY_POINTS, REQUIRED_SYMBOLS
+from fleetcap_producer.points import REQUIRED_SYMBOLS, SYMBOLS
 
 # libssl.so.3, libssl.so.1.1, and libssl-2e15ed8b.so.1.1 as wheels carry it; not libssl3.so, which is NSS.
-_NAME = re.compile(r"libssl(-[0-9a-f]+)?\.so(\.[0-9.]+)?$")
-_MAPPING = re.compile(rb"^([0-9a-f]+-[0-9a-f]+) \S+ \S+ ([0-9a-f]+:[0-9a-f]+) (\d+) +(/.*libssl.*)$", re.MULTILINE)
+_NAME = re.compile(r"lib(ssl|gnutls)(-[0-9a-f]+)?\.so(\.[0-9.]+)?$")
+_KINDS = {"ssl": "openssl", "gnutls": "gnutls"}
+_MAPPING = re.compile(rb"^([0-9a-f]+-[0-9a-f]+) \S+ \S+ ([0-9a-f]+:[0-9a-f]+) (\d+) +(/.*lib(?:ssl|gnutls).*)$", re.MULTILINE)
 _DELETED = " (deleted)"
 _CACHED = re.compile(r" => (/.*)$", re.MULTILINE)
 _DIRECTORIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/usr/local/lib64")
@@ -60,20 +61,27 @@ class Library:
 
 
 def is_library_name(path: str) -> bool:
-    """Whether a file of this name is likely to be OpenSSL's libssl."""
+    """Whether a file of this name is likely to be a TLS library that can be probed."""
     return _NAME.fullmatch(path.rpartition("/")[2]) is not None
 
 
-def open_library(file: str, path: str, kind: str = "openssl") -> Library:
-    """The library in `file`, which its users call `path`.
+def _kind(path: str) -> str:
+    """What a file of this name is; OpenSSL where the name does not tell."""
+    named = _NAME.fullmatch(path.rpartition("/")[2])
+    return _KINDS[named[1]] if named else "openssl"
+
+
+def open_library(file: str, path: str) -> Library:
+    """The library or program in `file`, which its users call `path`.
 
     Raises:
         OSError: it cannot be opened.
-        elf.ElfError: it is no ELF file, or lacks what a library of this kind must have.
+        elf.ElfError: it is no ELF file, or lacks what a library of its kind must have.
     """
+    kind = _kind(path)
     fd = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        found = elf.functions(fd, {point.symbol for point in LIBRARY_POINTS if point.library == kind})
+        found = elf.functions(fd, SYMBOLS, REQUIRED_SYMBOLS[kind])
         _require_symbols(found, kind)
         status = os.fstat(fd)
         return Library(path, kind, Inode(status.st_dev, status.st_ino), fd, found)
@@ -94,7 +102,7 @@ def named_library(path: Path) -> Library:
     Raises:
         TapError: it cannot be probed, and why.
     """
-    remedy = "name an OpenSSL libssl, or a program that contains one and still has its symbols"
+    remedy = "name an OpenSSL libssl, a libgnutls, or a program that contains OpenSSL and still has its symbols"
     try:
         return open_library(str(path), str(path))
     except OSError as error:
@@ -124,7 +132,8 @@ def _cached() -> list[str]:
 
 def _listed() -> Iterator[str]:
     for directory in _DIRECTORIES:
-        yield from (str(path) for path in Path(directory).glob("libssl*.so*"))
+        for pattern in ("libssl*.so*", "libgnutls*.so*"):
+            yield from (str(path) for path in Path(directory).glob(pattern))
 
 
 def processes() -> list[int]:
@@ -167,6 +176,16 @@ def open_mapped(mapped: Mapped) -> Library:
             return library
         os.close(library.fd)
     return open_library(f"/proc/{mapped.pid}/map_files/{mapped.addresses}", mapped.path)
+
+
+def open_program(pid: int) -> Library:
+    """The program that a process runs, where it contains a TLS library.
+
+    Raises:
+        OSError, elf.ElfError: as `open_library`; the process is gone, or its program contains none.
+    """
+    link = f"/proc/{pid}/exe"
+    return open_library(link, os.readlink(link).removesuffix(_DELETED))  # noqa: PTH115  as it is
 
 
 def library_version(path: str) -> str:

@@ -1,7 +1,6 @@
 """Where programs are attached: the table of library functions and of kernel tracepoints. Data only.
 
-A hit at a function's entry costs a trap and a single step, one at some inner instructions much less; a row can name any
-offset into its function, so a cheaper place is a change of the table.
+A row names a function; `placement` chooses the instruction for each library, and may find several rows served in one place.
 """
 
 from dataclasses import dataclass
@@ -9,13 +8,29 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class LibraryPoint:
-    """One probe in a library: `program` runs at `symbol` + `offset`, or where `symbol` returns."""
+    """One probe in a library: `program` runs where `symbol` is entered, or where it returns."""
 
     library: str  # kind of library
     symbol: str
     program: str
     on_return: bool = False
-    offset: int = 0  # bytes into the function; entry points only
+    unless: str = ""  # a function that this one only wraps, in the versions that have it
+
+
+@dataclass(frozen=True, slots=True)
+class Wrapped:
+    """Public functions that come down to one inner function in most builds, which then is probed in place of them.
+
+    `exact` hands all its arguments on, one of which (`count`, from 0) points to where the number of bytes goes; `others` hand
+    on the first two. `entries` is the entry's program by where among its arguments the inner function takes that pointer.
+    """
+
+    library: str
+    exact: str
+    others: tuple[str, ...]
+    count: int
+    entries: tuple[tuple[int, str], ...]
+    leave: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +42,11 @@ class KernelPoint:
     category: str = ""
 
 
-def _call(symbol: str, program: str) -> tuple[LibraryPoint, LibraryPoint]:
+def _call(symbol: str, program: str, library: str = "openssl", unless: str = "") -> tuple[LibraryPoint, LibraryPoint]:
     # Return before entry: a return without its entry is noticed, an entry without its return would leave a thread marked.
     return (
-        LibraryPoint("openssl", symbol, f"{program}_leave", on_return=True),
-        LibraryPoint("openssl", symbol, f"{program}_enter"),
+        LibraryPoint(library, symbol, f"{program}_leave", on_return=True, unless=unless),
+        LibraryPoint(library, symbol, f"{program}_enter", unless=unless),
     )
 
 
@@ -50,10 +65,34 @@ LIBRARY_POINTS = (
     LibraryPoint("openssl", "SSL_set_rfd", "ssl_set_one_fd_enter"),
     LibraryPoint("openssl", "SSL_set_wfd", "ssl_set_one_fd_enter"),
     LibraryPoint("openssl", "SSL_new", "ssl_new_leave", on_return=True),
+    *_call("gnutls_record_uncork", "gnutls_uncork", "gnutls"),
+    *_call("gnutls_record_send2", "gnutls_write", "gnutls"),
+    *_call("gnutls_record_send", "gnutls_write", "gnutls", unless="gnutls_record_send2"),
+    *_call("gnutls_record_recv", "gnutls_read", "gnutls"),
+    *_call("gnutls_record_recv_seq", "gnutls_read", "gnutls"),
+    LibraryPoint("gnutls", "gnutls_record_recv_packet", "gnutls_read_leave", on_return=True),
+    LibraryPoint("gnutls", "gnutls_record_recv_packet", "gnutls_packet_enter"),
+    LibraryPoint("gnutls", "gnutls_deinit", "ssl_free_enter"),
+    *_call("gnutls_handshake", "gnutls_handshake", "gnutls"),
+)
+
+# OpenSSL since 1.1.1; since 3.3 with flags before the pointer when writing. BIO_f_ssl calls the inner functions, too.
+_WRITES = (3, "ssl_write_ex_enter"), (4, "ssl_write_ex_enter_at_4")
+WRAPPED = (
+    Wrapped("openssl", "SSL_write_ex", ("SSL_write",), 3, _WRITES, "ssl_write_ex_leave"),
+    Wrapped("openssl", "SSL_write_ex2", ("SSL_write",), 4, _WRITES, "ssl_write_ex_leave"),
+    Wrapped("openssl", "SSL_read_ex", ("SSL_read",), 3, ((3, "ssl_read_ex_enter"),), "ssl_read_ex_leave"),
+)
+
+# What a library's file is searched for.
+SYMBOLS = tuple(dict.fromkeys([*(point.symbol for point in LIBRARY_POINTS), *(one.exact for one in WRAPPED)]))
+
+PROGRAMS = tuple(
+    dict.fromkeys([*(point.program for point in LIBRARY_POINTS), *(name for one in WRAPPED for _, name in one.entries)])
 )
 
 # A library without these is none that can be captured.
-REQUIRED_SYMBOLS = {"openssl": ("SSL_read", "SSL_write")}
+REQUIRED_SYMBOLS = {"openssl": ("SSL_read", "SSL_write"), "gnutls": ("gnutls_record_recv", "gnutls_record_send")}
 
 SOCKET_LIFE = (
     KernelPoint("tcp_destroy_sock", "socket_destroy"),

@@ -41,10 +41,11 @@ def _return_bit() -> int:
     return int((_PMU / "format" / "retprobe").read_text(encoding="ascii").strip().removeprefix("config:"))
 
 
-def attach(program: int, path: str, offset: int, *, on_return: bool = False) -> int:
+def attach(program: int, path: str, offset: int, *, on_return: bool = False, pid: int = -1) -> int:
     """Run `program` (a descriptor) wherever the instruction at `offset` of the file `path` is executed.
 
-    With `on_return`, where the function that begins there returns. Closing the descriptor that this gives ends it.
+    With `on_return`, where the function that begins there returns. With `pid`, only in that process: others do not even take
+    the exception. Closing the descriptor that this gives ends it.
 
     Raises:
         OSError: the kernel has no uprobes, or refused; the error's number says why.
@@ -61,8 +62,9 @@ def attach(program: int, path: str, offset: int, *, on_return: bool = False) -> 
     number = _SYSCALLS.get(platform.machine())
     if number is None:
         raise OSError(f"no uprobes on {platform.machine()} yet")
-    # System-wide; the processor only says where the event is kept.
-    fd = _libc.syscall(number, ctypes.byref(attributes), -1, 0, -1, _CLOSE_ON_EXEC)
+    # Where no process is named, the processor only says where the event is kept.
+    processor = 0 if pid < 0 else -1
+    fd = _libc.syscall(number, ctypes.byref(attributes), pid, processor, -1, _CLOSE_ON_EXEC)
     if fd < 0:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code), path)

@@ -57,7 +57,9 @@ class ConnectionRecord(ctypes.Structure):
         ("tls_version", ctypes.c_uint32),
         ("local_port", ctypes.c_uint32),
         ("remote_port", ctypes.c_uint32),
+        ("source", ctypes.c_uint32),
         ("command_line_length", ctypes.c_uint32),
+        ("padding", ctypes.c_uint32),
         ("local", ctypes.c_uint8 * 16),
         ("remote", ctypes.c_uint8 * 16),
         ("comm", ctypes.c_char * COMM_SIZE),
@@ -125,7 +127,7 @@ class LostClose(ctypes.Structure):
 
 # kind, direction, connection, time, position, length, captured, tid, comm
 DATA = struct.Struct("=IIQQQQII16s")
-_CONNECTION = struct.Struct("=II8Q3Ii6I16s16s16s")
+_CONNECTION = struct.Struct("=II8Q3Ii8I16s16s16s")
 _CLOSED = struct.Struct("=II3Q")
 
 
@@ -150,6 +152,7 @@ class Described(NamedTuple):
     tls_version: int
     local_port: int
     remote_port: int
+    source: int
     local: str
     remote: str
     comm: str
@@ -200,9 +203,9 @@ def described(data: memoryview, at: int) -> Described:
     """The `struct fc_connection` at `at`."""
     fields = _CONNECTION.unpack_from(data, at)
     line_at = at + _CONNECTION.size
-    line = _command_line(bytes(data[line_at : line_at + COMMAND_LINE_SIZE]), fields[19])
-    local, remote, comm = fields[20:]
-    return Described._make((fields[1], *fields[2:19], address(local), address(remote), text(comm), line))
+    line = _command_line(bytes(data[line_at : line_at + COMMAND_LINE_SIZE]), fields[20])
+    local, remote, comm = fields[22:]
+    return Described._make((fields[1], *fields[2:20], address(local), address(remote), text(comm), line))
 
 
 def closed(data: memoryview, at: int) -> Closed:

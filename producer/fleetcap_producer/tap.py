@@ -9,7 +9,8 @@ It must not know who takes the events, nor bcc, Kafka or any protocol.
 
 import struct
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from fleetcap_producer import checks, identity
 from fleetcap_producer.building import Built, build
@@ -120,6 +121,16 @@ class Tap:
             self._running = None
 
 
+# A probe costs a descriptor for each process it is limited to; beyond this many, the filter in the programs has to do.
+_MOST_ALONE = 16
+
+
+def _only(pids: Sequence[int]) -> Sequence[int]:
+    """The processes to which probes can be limited: those asked for, if they are there already; none stands for all."""
+    alone = len(pids) <= _MOST_ALONE and all(Path(f"/proc/{pid}").exists() for pid in pids)
+    return pids if alone else ()
+
+
 class _Running:
     """What exists between `start` and `close`."""
 
@@ -129,7 +140,7 @@ class _Running:
         self._stopped = False
         self._taken_s = 0.0
         self._seen_s = 0.0  # when something was last found
-        self.probes = LibraryProbes(built.library_programs.__getitem__)
+        self.probes = LibraryProbes(built.library_programs.__getitem__, _only(config.filters.pids))
         self._ring = MappedRing(built.programs.map_fd("events"), built.ring_bytes)
         self._switch = built.programs.table("stopped", _INDEX, _INDEX)
         namer = Namer(config.node_id, identity.boot_id(), self.probes.used_by)

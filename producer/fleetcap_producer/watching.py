@@ -11,13 +11,15 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fleetcap_producer import elf, libraries, probes
+from fleetcap_producer import elf, libraries, placement, probes
 from fleetcap_producer.errors import TapError
 from fleetcap_producer.libraries import Inode, Library, Mapped
-from fleetcap_producer.points import LIBRARY_POINTS, LibraryPoint
+from fleetcap_producer.placement import Placed
+from fleetcap_producer.points import LIBRARY_POINTS, WRAPPED
 
 _log = logging.getLogger(__name__)
 
@@ -25,8 +27,13 @@ _YOUNG_ROUNDS = 5
 _ROUNDS_FOR_ALL = 10
 _UNUSED_ROUNDS = 2 * _ROUNDS_FOR_ALL  # by then every process was looked at, and some twice
 
+_EVERY_PROCESS = -1
+
 ProgramOf = Callable[[str], int]
 _File = tuple[str, int]  # a file as /proc/PID/maps tells it
+_Program = tuple[int, int, int]  # device, inode, time of the last change
+
+_MOST_PROGRAMS = 4096
 
 
 @dataclass(slots=True)
@@ -42,12 +49,12 @@ class LibraryProbes:
     """The probes of all libraries.
 
     `program` gives the descriptor of a loaded program, or raises `KeyError` for one that could not be loaded, whose points
-    are left out.
+    are left out. Where `pids` names processes, others are left alone.
     """
 
-    def __init__(self, program: ProgramOf, points: Sequence[LibraryPoint] = LIBRARY_POINTS) -> None:
+    def __init__(self, program: ProgramOf, pids: Sequence[int] = ()) -> None:
         self._program = program
-        self._points = points
+        self._pids = pids or (_EVERY_PROCESS,)
         self._by_inode: dict[Inode, _Probed] = {}
         self.attached = 0
         self.failed = 0
@@ -87,8 +94,10 @@ class LibraryProbes:
             return
         probed = _Probed(library, lasting)
         try:
-            for point in self._points:
-                self._attach(point, probed)
+            points = [point for point in LIBRARY_POINTS if point.library == library.kind]
+            wrapped = [one for one in WRAPPED if one.library == library.kind]
+            for place in placement.place(library.fd, library.functions, points, wrapped):
+                self._attach(place, probed)
         except OSError:
             self._detach(probed)
             raise
@@ -96,16 +105,15 @@ class LibraryProbes:
         self.attached += 1
         _log.info("probing %s", library.path)
 
-    def _attach(self, point: LibraryPoint, to: _Probed) -> None:
-        offset = to.library.functions.get(point.symbol)
-        if point.library != to.library.kind or offset is None:
-            return
+    def _attach(self, place: Placed, to: _Probed) -> None:
         try:
-            program = self._program(point.program)
+            program = self._program(place.program)
         except KeyError:
             return
-        fds = to.returns if point.on_return else to.entries
-        fds.append(probes.attach(program, to.library.file, offset + point.offset, on_return=point.on_return))
+        fds = to.returns if place.on_return else to.entries
+        for pid in self._pids:
+            with suppress(ProcessLookupError):  # it ended meanwhile
+                fds.append(probes.attach(program, to.library.file, place.offset, on_return=place.on_return, pid=pid))
 
     def _detach(self, probed: _Probed) -> None:
         """Entries before returns, so that no call begins that nobody sees end. The kernel waits a tenth of a second for each."""
@@ -138,6 +146,8 @@ class Watcher:
         self._using: dict[int, frozenset[_File]] = {}
         self._inodes: dict[_File, Inode] = {}
         self._refused: set[_File] = set()
+        self._programs: dict[_Program, bool] = {}
+        self._running: dict[int, Inode] = {}
         self._turn = 0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="fleetcap-libraries", daemon=True)
@@ -167,6 +177,7 @@ class Watcher:
         for pid in [pid for pid in self._ages if pid not in present]:
             del self._ages[pid]
             self._using.pop(pid, None)
+            self._running.pop(pid, None)
         self._turn = (self._turn + 1) % _ROUNDS_FOR_ALL
         for pid in present:
             age = self._ages.get(pid, 0)
@@ -176,9 +187,10 @@ class Watcher:
         files = {file for using in self._using.values() for file in using}
         self._inodes = {file: inode for file, inode in self._inodes.items() if file in files}
         self._refused &= files
-        self._probes.used(self._inodes.values())
+        self._probes.used([*self._inodes.values(), *self._running.values()])
 
     def _look_at(self, pid: int) -> None:
+        self._look_at_program(pid)
         mapped = libraries.mapped_libraries(pid)
         self._using[pid] = frozenset((library.device, library.inode) for library in mapped)
         for library in mapped:
@@ -186,6 +198,33 @@ class Watcher:
             inode = self._inodes.get(file)
             if file not in self._refused and (inode is None or inode not in self._probes):
                 self._add(file, library)
+
+    def _look_at_program(self, pid: int) -> None:
+        """A program may contain a TLS library. Most do not, which is remembered until the file changes."""
+        try:
+            status = os.stat(f"/proc/{pid}/exe")  # noqa: PTH116  the link must be followed as it is
+        except OSError:
+            self._running.pop(pid, None)  # it is gone, or the kernel's own
+            return
+        inode = Inode(status.st_dev, status.st_ino)
+        self._running[pid] = inode
+        program = (*inode, status.st_mtime_ns)
+        contains = self._programs.get(program)
+        if contains is False or (contains and inode in self._probes):
+            return
+        if len(self._programs) >= _MOST_PROGRAMS:
+            self._programs.clear()
+        try:
+            self._programs[program] = False
+            self._probes.add(libraries.open_program(pid), lasting=False)
+            self._programs[program] = True
+        except elf.ElfError:
+            pass  # no TLS library is in it
+        except FileNotFoundError:
+            del self._programs[program]
+        except OSError as error:
+            self._probes.failed += 1
+            _log.warning("the program of process %d cannot be probed: %s", pid, error)
 
     def _add(self, file: _File, mapped: Mapped) -> None:
         try:

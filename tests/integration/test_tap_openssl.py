@@ -222,5 +222,24 @@ def test_openssl_client_and_server(tap: Session, certificate: Path) -> None:
     assert other.streams[RECEIVED].data() == b"from the client\n"
 
 
+def test_a_server_that_uses_openssl_through_a_bio(tap: Session, certificate: Path) -> None:
+    options = "-accept", "127.0.0.1:0", "-cert", str(certificate), "-key", str(certificate), "-naccept", "1", "-www"
+    listener = subprocess.Popen(["openssl", "s_server", *options], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert listener.stdout
+    while not (line := listener.stdout.readline()).startswith(b"ACCEPT"):
+        pass
+    url = f"https://127.0.0.1:{int(line.rpartition(b':')[2])}/"
+    curl = subprocess.Popen(["curl", "-sk", "--http1.0", url], stdout=subprocess.PIPE)
+    body, _ = curl.communicate(timeout=20)
+    listener.communicate(timeout=20)
+    (seen,) = tap.closed(listener.pid)
+    (client,) = tap.closed(curl.pid)
+    assert seen.streams[RECEIVED].data() == client.streams[SENT].data()
+    assert seen.streams[RECEIVED].data().startswith(b"GET / HTTP/1.0\r\n")
+    assert seen.streams[SENT].data() == client.streams[RECEIVED].data()
+    assert seen.streams[SENT].data().endswith(body)
+    assert len(body) > 100
+
+
 def test_nothing_was_lost(tap: Session) -> None:
     assert {cause: count for cause, count in tap.tap.losses().items() if count} == {}

@@ -36,3 +36,8 @@ def test_libraries_in_a_process_are_told_once_each() -> None:
 
 def test_processes_that_are_gone_have_no_libraries() -> None:
     assert libraries.mapped_libraries(2**22 + 1) == []
+
+
+def test_gnutls_is_a_library_by_its_own_name() -> None:
+    assert libraries.is_library_name("/usr/lib/x86_64-linux-gnu/libgnutls.so.30")
+    assert not libraries.is_library_name("/usr/lib/x86_64-linux-gnu/libgnutlsxx.so.30")

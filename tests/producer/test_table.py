@@ -60,6 +60,7 @@ def seen(connection: int = 1, **values: Any) -> Described:
         "tid": os.getpid() + 1,
         "fd": 3,
         "begun": 1,
+        "source": common_pb2.SOURCE_OPENSSL,
         "role": 1,
         "local": "10.0.0.1",
         "remote": "10.0.0.2",
