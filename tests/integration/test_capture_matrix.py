@@ -2,6 +2,7 @@
 
 import subprocess
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,10 @@ def tap() -> Iterator[Session]:
         yield session
 
 
+def seen_by(tap: Session, pid: int) -> bool:
+    return bool(tap.seen(pid))
+
+
 @pytest.mark.parametrize("client", CLIENTS, ids=lambda client: client.name)
 def test_a_client(tap: Session, certificate: Path, tmp_path: Path, client: Client) -> None:
     if not need(client.needs):
@@ -46,7 +51,7 @@ def test_a_client(tap: Session, certificate: Path, tmp_path: Path, client: Clien
             body, _ = process.communicate(timeout=60)
             assert process.returncode == 0
             assert len(body) == size
-            tap.wait(lambda pid=process.pid: bool(tap.seen(pid)), f"a connection of {client.name}")
+            tap.wait(partial(seen_by, tap, process.pid), f"a connection of {client.name}")
             tap.settle()
             (seen,) = tap.seen(process.pid)
             assert seen.connection.source == common_pb2.Source.Value(f"SOURCE_{client.source}")

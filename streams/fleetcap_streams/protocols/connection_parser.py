@@ -1,6 +1,7 @@
 """One connection's parser as the engine sees it: whatever the connection speaks, and whatever becomes of that.
 
     Detector ──▶ chosen parser ──SwitchProtocol──▶ the next one, or a new Detector
+        └──────▶ RawParser, of a joined connection behind a Listener ──▶ the protocol that shows at a turn
                       │ WrongProtocol, or a defect of ours
                       └──▶ RawParser
 
@@ -31,10 +32,11 @@ from fleetcap_streams.protocols.contract import (
 )
 from fleetcap_streams.protocols.detection import Detector, Item, ItemState, item_of, item_state
 from fleetcap_streams.protocols.errors import SnapshotError
+from fleetcap_streams.protocols.listening import Listener, ListenerState
 from fleetcap_streams.protocols.raw import RawParser
 from fleetcap_streams.protocols.registry import Registry
 
-VERSION: Final = 1
+VERSION: Final = 2
 _REPLAY_FACTOR: Final = 4  # detection holds two directions of `Limits.detection`; as much again may come before a first message
 PARSER_FAILED: Final = "parser-failed"  # on raw messages: they are raw because of a defect of ours
 
@@ -50,6 +52,7 @@ class _State(msgspec.Struct, array_like=True):
     parser_name: str
     parser: bytes
     items: list[ItemState] | None
+    listener: ListenerState | None
 
 
 class ConnectionParser:
@@ -65,11 +68,13 @@ class ConnectionParser:
         "_detector",
         "_joined",
         "_limits",
+        "_listener",
         "_parser",
         "_parser_name",
         "_registry",
         "_replay",
         "_replayed",
+        "_settled",
         "_unseen",
         "failure",
         "protocol",
@@ -89,21 +94,27 @@ class ConnectionParser:
         self._replay: list[Item] | None = None  # what a parser has had that has not given a message yet
         self._replayed = 0  # bytes in it
         self._detector = Detector(registry, limits, joined=joined, client=client)
+        self._listener: Listener | None = None
+        self._settled = False  # the parser may be given things as they come
 
     def receive(self, direction: Direction, chunk: Chunk, time_ns: int) -> Sequence[Message]:
         """Take what happened next in one direction and return the messages that are finished by it, in order."""
         parser = self._parser
-        if self._unseen and direction in self._unseen:
-            self._unseen.remove(direction)
-            return self._feed([(direction, Gap(0), time_ns), (direction, chunk, time_ns)])
-        if parser is None or self._replay is not None:
-            return self._feed([(direction, chunk, time_ns)])
+        if parser is None or not self._settled:
+            return self._feed(self._introduced(direction, chunk, time_ns))
         try:
             messages = parser.receive(direction, chunk, time_ns)
         except Exception as error:  # noqa: BLE001 - any defect of a parser may cost its own connection, never the worker
             todo: deque[Item] = deque()
             return self._recover(error, (direction, chunk, time_ns), todo) + self._feed(todo)
         return self._renumbered(messages) if self._base else messages
+
+    def _introduced(self, direction: Direction, chunk: Chunk, time_ns: int) -> list[Item]:
+        """Something that happened, behind the gap that comes before all else in a direction of a joined connection."""
+        if direction not in self._unseen:
+            return [(direction, chunk, time_ns)]
+        self._unseen.remove(direction)
+        return [(direction, Gap(0), time_ns), (direction, chunk, time_ns)]
 
     def _feed(self, items: Iterable[Item]) -> list[Message]:
         """Give items to whoever is in charge; each step may put others before those that are still to do."""
@@ -113,20 +124,46 @@ class ConnectionParser:
             item = todo.popleft()
             if self._parser is None:
                 self._detect(item, todo)
+            elif self._listener is not None:
+                messages += self._listen(self._listener, self._parser, item, todo)
             else:
                 messages += self._give(self._parser, item, todo)
+        self._settled = not self._unseen and self._replay is None and self._listener is None and self._parser is not None
         return messages
 
     def _detect(self, item: Item, todo: deque[Item]) -> None:
         detector = self._detector
-        detector.add(*item)
+        try:
+            detector.add(*item)
+        except Exception as error:  # noqa: BLE001 - as in `receive`: a probe is a parser's
+            self.failure = self.failure or _place(error)
+            todo.extendleft(reversed(detector.items))
+            self._choose(None, (PARSER_FAILED,))
+            return
         if detector.decided:
             todo.extendleft(reversed(detector.items))
             self._choose(detector.spec)
+            if detector.joined and detector.spec is None:
+                self._listener = Listener(self._registry, self._limits, self._client)
+
+    def _listen(self, listener: Listener, parser: Parser, item: Item, todo: deque[Item]) -> list[Message]:
+        """Give the default parser what is certainly raw; when a protocol shows, what came before it is over."""
+        verdict = listener.add(item)
+        messages: list[Message] = []
+        if verdict.spec is None:
+            for raw_item in verdict.items:
+                messages += parser.receive(*raw_item)
+            return messages
+        for direction in Direction:
+            messages += parser.receive(direction, End.IDLE, item[2])
+        todo.extendleft(reversed(verdict.items))
+        self._choose(verdict.spec)
+        return messages
 
     def _choose(self, spec: ProtocolSpec | None, notes: tuple[str, ...] = ()) -> None:
         """Put a protocol in charge; None: the default parser."""
         self._detector = Detector(self._registry, self._limits, joined=False, client=self._client)
+        self._listener = None
         self._joined = False  # whoever detects next begins where this one is done
         self._replayed = 0
         if spec is None:
@@ -214,6 +251,7 @@ class ConnectionParser:
                 self._parser_name,
                 self._parser.snapshot() if self._parser is not None else b"",
                 None if items is None else [item_state(item) for item in items],
+                None if self._listener is None else self._listener.state(),
             )
         )
 
@@ -245,6 +283,9 @@ class ConnectionParser:
             for item in items or ():
                 self._detector.add(*item)
             return
+        if state.listener is not None:
+            self._listener = Listener(self._registry, self._limits, self._client)
+            self._listener.restore(state.listener)
         restore = RawParser.restore if state.parser_name == raw.NAME else self._registry.get(state.parser_name).restore
         self._parser = restore(self._limits, state.parser)
         for item in items or ():

@@ -55,30 +55,33 @@ def item_of(state: ItemState) -> Item:
 class Detector:
     """One connection while nobody knows what it speaks. `items` is everything it was given, in order.
 
-    `decided` tells that detection is over; `spec` is what it found, None: nobody's, so the default parser's.
+    `decided` tells that detection is over; `spec` is what it found, None: nobody's, so the default parser's; `sure` that its
+    probe said YES; `joined` that these are not the connection's first bytes, or not all of them.
     """
 
     __slots__ = (
         "_asked",
         "_client",
         "_held",
-        "_joined",
         "_limit",
         "_openings",
         "_registry",
         "_resting",
         "decided",
         "items",
+        "joined",
         "spec",
+        "sure",
     )
 
     def __init__(self, registry: Registry, limits: Limits, *, joined: bool, client: Direction | None) -> None:
         self.decided = False
         self.spec: ProtocolSpec | None = None
+        self.sure = False
         self.items: list[Item] = []
         self._registry = registry
         self._limit = limits.detection
-        self._joined = joined
+        self.joined = joined
         self._client = client
         self._openings = (bytearray(), bytearray())
         self._asked = 0
@@ -94,7 +97,7 @@ class Detector:
                 self._ask_if_worth_it()
             case Gap():
                 self.items.append((direction, chunk, time_ns))
-                self._joined = True
+                self.joined = True
                 self._openings[direction].clear()
             case End.IDLE:
                 if not self._resting[direction]:
@@ -126,7 +129,7 @@ class Detector:
 
     def _scores(self) -> Sequence[tuple[ProtocolSpec, Score]]:
         received, sent = (bytes(opening[: self._limit]) for opening in self._openings)
-        opening = Opening(received, sent, self._joined, self._client)
+        opening = Opening(received, sent, self.joined, self._client)
         return [(spec, spec.probe(opening)) for spec in self._registry]
 
     def _decide(self, scores: Sequence[tuple[ProtocolSpec, Score]], *, last: bool) -> None:
@@ -134,7 +137,7 @@ class Detector:
         waiting = False
         for spec, score in scores:
             if score is Score.YES and (last or not waiting):
-                self.decided, self.spec = True, spec
+                self.decided, self.spec, self.sure = True, spec, True
                 return
             waiting = waiting or score is Score.MORE
             if score is Score.MAYBE and best is None:

@@ -17,7 +17,9 @@ PREFIX: Final = 64  # bytes by which an unfinished start line is judged
 _TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
 _METHOD = re.compile(_TOKEN + rb"{1,40}")
 _STATUS_LINE = re.compile(rb"HTTP/(1\.[0-9])[ \t]+([1-9][0-9]{2})(?:[ \t]+(.*))?", re.DOTALL)
-_BEGUN = re.compile(_TOKEN + rb"{1,40}(?:[ \t][^\x00-\x08\x0a-\x1f\x7f]*\r?)?")
+_TEXT: Final = rb"[ \t][^\x00-\x08\x0a-\x1f\x7f]*"
+_REQUEST_BEGUN = re.compile(_TOKEN + rb"{1,40}(?:" + _TEXT + rb"\r*)?")
+_STATUS_BEGUN = re.compile(rb"HTTP/(?:1(?:\.(?:[0-9](?:[ \t]+(?:[1-9](?:[0-9](?:[0-9](?:" + _TEXT + rb")?\r*)?)?)?)?)?)?)?")
 _CONTROLS = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _FIELD_START = re.compile(_TOKEN + rb"+:")
 _FIELD = re.compile(rb"(" + _TOKEN + rb"+)([ \t]*):[ \t]*(.*)", re.DOTALL)
@@ -81,7 +83,8 @@ def text(data: bytes) -> str:
 
 def could_begin(data: bytes) -> bool:
     """Whether bytes without a line end may be the beginning of a start line; judged by the first `PREFIX` of them."""
-    return _BEGUN.fullmatch(data[:PREFIX]) is not None
+    begin = data[:PREFIX]
+    return _REQUEST_BEGUN.fullmatch(begin) is not None or _STATUS_BEGUN.fullmatch(begin) is not None
 
 
 def read_start_line(line: bytes) -> StartLine | None:
