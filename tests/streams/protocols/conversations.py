@@ -1,0 +1,182 @@
+"""Conversations to try parsers on, and the small builders they are made of."""
+
+from struct import pack
+
+from tests.streams.protocols.tapping import CLIENT, SERVER, Conversation
+
+
+def command(*words: bytes) -> bytes:
+    """A Redis command as clients send it."""
+    return b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(word), word) for word in words)
+
+
+REDIS: Conversation = (
+    (CLIENT, command(b"HELLO", b"3", b"AUTH", b"app", b"hunter2")),
+    (SERVER, b"%2\r\n$6\r\nserver\r\n$5\r\nredis\r\n$5\r\nproto\r\n:3\r\n"),
+    (CLIENT, command(b"SET", b"k", b"a\r\nb")),
+    (SERVER, b"+OK\r\n"),
+    (CLIENT, command(b"GET", b"k") + command(b"INCR", b"k") + command(b"LRANGE", b"list", b"0", b"-1")),
+    (SERVER, b"$4\r\na\r\nb\r\n-ERR value is not an integer or out of range\r\n*3\r\n$1\r\nx\r\n*2\r\n:1\r\n_\r\n$-1\r\n"),
+    (CLIENT, command(b"MULTI")),
+    (SERVER, b"+OK\r\n"),
+    (CLIENT, command(b"INCR", b"n")),
+    (SERVER, b"+QUEUED\r\n"),
+    (CLIENT, command(b"EXEC")),
+    (SERVER, b"*1\r\n:7\r\n"),
+    (CLIENT, command(b"SUBSCRIBE", b"news", b"sport")),
+    (SERVER, b">3\r\n$9\r\nsubscribe\r\n$4\r\nnews\r\n:1\r\n"),
+    (SERVER, b">3\r\n$9\r\nsubscribe\r\n$5\r\nsport\r\n:2\r\n"),
+    (SERVER, b">3\r\n$7\r\nmessage\r\n$4\r\nnews\r\n$5\r\nhello\r\n"),
+    (CLIENT, command(b"DBSIZE")),
+    (SERVER, b":12\r\n"),
+    (CLIENT, command(b"GET", b"other")),
+    (SERVER, b"$5\r\nvalue\r\n"),
+)
+
+
+def said(kind: bytes, body: bytes = b"") -> bytes:
+    """A PostgreSQL message."""
+    return kind + pack(">I", len(body) + 4) + body
+
+
+def startup(**parameters: str) -> bytes:
+    body = b"".join(name.encode() + b"\0" + value.encode() + b"\0" for name, value in parameters.items()) + b"\0"
+    return pack(">II", len(body) + 8, 196608) + body
+
+
+def described(*columns: tuple[str, int]) -> bytes:
+    """A RowDescription of columns by name and type."""
+    body = b"".join(name.encode() + b"\0" + pack(">IHIHIH", 0, 0, oid, 4, 0xFFFFFFFF, 0) for name, oid in columns)
+    return said(b"T", pack(">H", len(columns)) + body)
+
+
+def row(*cells: bytes | None) -> bytes:
+    return said(b"D", pack(">H", len(cells)) + b"".join(value(cell) for cell in cells))
+
+
+def value(cell: bytes | None) -> bytes:
+    return pack(">i", -1) if cell is None else pack(">i", len(cell)) + cell
+
+
+def failed(code: str, message: str, severity: str = "ERROR") -> bytes:
+    return said(b"E", f"S{severity}\0V{severity}\0C{code}\0M{message}\0\0".encode())
+
+
+def bind(portal: bytes, statement: bytes, *cells: bytes | None) -> bytes:
+    counted = pack(">H", len(cells)) + b"".join(value(cell) for cell in cells)
+    return said(b"B", portal + b"\0" + statement + b"\0" + pack(">H", 0) + counted + pack(">H", 0))
+
+
+EXECUTE = said(b"E", b"\0" + pack(">I", 0))
+SYNC = said(b"S")
+READY = said(b"Z", b"I")
+
+
+def prepare(name: bytes, statement: bytes) -> bytes:
+    return said(b"P", name + b"\0" + statement + b"\0" + pack(">H", 0))
+
+
+def done(tag: bytes) -> bytes:
+    return said(b"C", tag + b"\0")
+
+
+POSTGRESQL: Conversation = (
+    (CLIENT, pack(">II", 8, 80877103)),
+    (SERVER, b"N"),
+    (CLIENT, startup(user="app", database="shop", application_name="test")),
+    (SERVER, said(b"R", pack(">I", 10) + b"SCRAM-SHA-256\0\0")),
+    (CLIENT, said(b"p", b"SCRAM-SHA-256\0" + pack(">I", 8) + b"n,,hunter2")),
+    (SERVER, said(b"R", pack(">I", 0)) + said(b"S", b"server_version\x0015.3\0") + said(b"K", pack(">II", 42, 4711)) + READY),
+    (CLIENT, said(b"Q", b"select 1 as one; select 'two' as two\0")),
+    (SERVER, described(("one", 23)) + row(b"1") + done(b"SELECT 1")),
+    (SERVER, described(("two", 25)) + row(b"two") + done(b"SELECT 1") + READY),
+    (CLIENT, prepare(b"s1", b"select * from t where a = $1") + said(b"D", b"Ss1\0") + SYNC),
+    (SERVER, said(b"1") + said(b"t", pack(">HI", 1, 23)) + described(("a", 23), ("b", 25)) + READY),
+    (CLIENT, bind(b"", b"s1", b"5") + EXECUTE + SYNC),
+    (SERVER, said(b"2") + row(b"5", b"five") + row(b"5", None) + done(b"SELECT 2") + READY),
+    (CLIENT, said(b"Q", b"insert into t values (1)\0")),
+    (SERVER, said(b"N", b"SNOTICE\0VNOTICE\0C00000\0Mtake care\0\0") + done(b"INSERT 0 1") + READY),
+    (CLIENT, said(b"Q", b"selec\0")),
+    (SERVER, failed("42601", 'syntax error at or near "selec"') + READY),
+    (SERVER, said(b"A", pack(">I", 42) + b"jobs\0seven\0")),
+    (CLIENT, said(b"Q", b"copy t from stdin\0")),
+    (SERVER, said(b"G", b"\0" + pack(">HHH", 2, 0, 0))),
+    (CLIENT, said(b"d", b"1\tone\n") + said(b"d", b"2\ttwo\n") + said(b"c")),
+    (SERVER, done(b"COPY 2") + READY),
+    (CLIENT, bind(b"", b"s1", b"6") + EXECUTE + SYNC),
+    (SERVER, said(b"2") + done(b"SELECT 0") + READY),
+    (CLIENT, said(b"Q", b"select 3 as three\0")),
+    (SERVER, described(("three", 23)) + row(b"3") + done(b"SELECT 1") + READY),
+    (CLIENT, said(b"X")),
+)
+
+
+def packet(sequence: int, payload: bytes) -> bytes:
+    """A MySQL packet."""
+    return len(payload).to_bytes(3, "little") + bytes((sequence & 0xFF,)) + payload
+
+
+def packets(*payloads: bytes, first: int = 1) -> bytes:
+    return b"".join(packet(first + place, payload) for place, payload in enumerate(payloads))
+
+
+def short(text: bytes) -> bytes:
+    """A length-encoded string of fewer than 251 bytes."""
+    return bytes((len(text),)) + text
+
+
+def column(name: bytes, kind: int = 0xFD, flags: int = 0) -> bytes:
+    strings = b"".join(short(text) for text in (b"def", b"shop", b"t", b"t", name, name))
+    return strings + b"\x0c" + pack("<HIBHBH", 45, 80, kind, flags, 0, 0)
+
+
+def ok(affected: int = 0, status: int = 2, info: bytes = b"") -> bytes:
+    return bytes((0, affected, 0)) + pack("<HH", status, 0) + info
+
+
+def eof(status: int = 2) -> bytes:
+    return b"\xfe" + pack("<HH", 0, status)
+
+
+def refused(code: int, state: bytes, message: bytes) -> bytes:
+    return b"\xff" + pack("<H", code) + b"#" + state + message
+
+
+CAPABILITIES = 1 | 8 | 1 << 9 | 1 << 15 | 1 << 19
+GREETING = (
+    b"\x0a8.0.36\0"
+    + pack("<I", 77)
+    + b"saltsalt\0"
+    + pack("<HBHHB", CAPABILITIES & 0xFFFF, 45, 2, CAPABILITIES >> 16, 21)
+    + bytes(10)
+    + b"saltsaltsalt\0mysql_native_password\0"
+)
+PROOF = b"hunter2hunter2hunter"
+LOGIN = pack("<IIB", CAPABILITIES, 1 << 24, 45) + bytes(23) + b"app\0" + short(PROOF) + b"shop\0mysql_native_password\0"
+PREPARED = b"\0" + pack("<IHHBH", 3, 2, 1, 0, 0)
+EXECUTION = b"\x17" + pack("<IBI", 3, 0, 1) + b"\0\1" + b"\x08\0" + pack("<q", -5)
+
+MYSQL: Conversation = (
+    (SERVER, packet(0, GREETING)),
+    (CLIENT, packet(1, LOGIN)),
+    (SERVER, packet(2, ok())),
+    (CLIENT, packet(0, b"\3select id, name from t")),
+    (SERVER, packets(b"\2", column(b"id", 3), column(b"name"), eof(), short(b"1") + short(b"one"), short(b"2") + b"\xfb", eof())),
+    (CLIENT, packet(0, b"\3insert into t values (3)")),
+    (SERVER, packets(ok(1))),
+    (CLIENT, packet(0, b"\3selec")),
+    (SERVER, packets(refused(1064, b"42000", b"You have an error in your SQL syntax"))),
+    (CLIENT, packet(0, b"\x16select id, name from t where id = ?")),
+    (SERVER, packets(PREPARED, column(b"?"), eof(), column(b"id", 3), column(b"name"), eof())),
+    (CLIENT, packet(0, EXECUTION)),
+    (SERVER, packets(b"\2", column(b"id", 3), column(b"name"), eof(), b"\0\0" + pack("<i", -5) + short(b"five"), eof())),
+    (CLIENT, packet(0, b"\x19" + pack("<I", 3)) + packet(0, b"\x0e")),
+    (SERVER, packets(ok())),
+    (CLIENT, packet(0, b"\3call twice()")),
+    (SERVER, packets(b"\1", column(b"a"), eof(10), short(b"x"), eof(10), b"\1", column(b"b"), eof(10), eof(10), ok(0))),
+    (CLIENT, packet(0, b"\2other")),
+    (SERVER, packets(ok())),
+    (CLIENT, packet(0, b"\3select 4")),
+    (SERVER, packets(b"\1", column(b"4", 8), eof(), short(b"4"), eof())),
+    (CLIENT, packet(0, b"\1")),
+)
