@@ -1,7 +1,7 @@
 """The embedded broker: real Apache Kafka, one node in KRaft mode, for the demo, for tests and for trying things out.
 
 It owns formatting the storage, starting, killing and stopping the Java process; its jars come from `fleetcap.kafka.jars`. It
-must not know topics, and nothing in it is meant for a cluster: one node holds one copy of everything.
+must not know topics. One node holds one copy of everything; `properties` make it a node of a cluster, as tests want it.
 """
 
 import atexit
@@ -40,7 +40,8 @@ _PORTS = range(20_000, 32_000)
 class BrokerOptions:
     """How to run the broker. `data` None: a temporary folder, removed at the end; `port` 0: a free one.
 
-    `properties` are broker properties that are added to ours, or replace them.
+    `properties` are broker properties that are added to ours, or replace them. `cluster` is the id that the nodes of a cluster
+    share, 22 characters of base64; empty: a new one.
     """
 
     data: Path | None = None
@@ -48,6 +49,7 @@ class BrokerOptions:
     heap_mb: int = 512
     start_timeout_s: float = 60.0
     properties: Mapping[str, str] = field(default_factory=dict)
+    cluster: str = ""
 
 
 class EmbeddedBroker:
@@ -115,8 +117,16 @@ class EmbeddedBroker:
         Raises:
             BrokerError: no Java, no Maven (first start only), port taken, or died or silent during start.
         """
-        if self.running():
-            return
+        if not self.running():
+            self.launch()
+            self.await_ready()
+
+    def launch(self) -> None:
+        """Start without waiting: a node of a cluster serves nobody before most of the others are there.
+
+        Raises:
+            BrokerError: no Java, no Maven (first start only), or port taken.
+        """
         self._java = _find_java()
         jars = ensure_jars()
         self._prepare_data()
@@ -124,7 +134,6 @@ class EmbeddedBroker:
         configuration = self._write_configuration()
         self._format(jars, configuration)
         self._launch(jars, configuration)
-        self._await_ready()
 
     def stop(self, patience_s: float = 20.0) -> None:
         """Stop in order, and by force where that takes longer than `patience_s` seconds."""
@@ -178,13 +187,13 @@ class EmbeddedBroker:
 
     def _choose_ports(self) -> None:
         if self._port == 0:
-            self._port = _free_port()
+            (self._port,) = free_ports(1)
         elif not _is_free(self._port):
             raise BrokerError(
                 f"port {self._port} on {HOST} is taken; end what listens there, or give another port (0 finds a free one)"
             )
         if self._controller_port == 0 or not _is_free(self._controller_port):
-            self._controller_port = _free_port(other_than=self._port)
+            (self._controller_port,) = free_ports(1, other_than=self._port)
 
     def _write_configuration(self) -> Path:
         (self.data / "log4j2.properties").write_bytes((RESOURCES / "log4j2.properties").read_bytes())
@@ -196,7 +205,7 @@ class EmbeddedBroker:
     def _format(self, jars: Path, configuration: Path) -> None:
         if (self.data / "log" / "meta.properties").exists():
             return
-        cluster = hashlib.sha256(os.urandom(16)).hexdigest()[:22]
+        cluster = self._options.cluster or hashlib.sha256(os.urandom(16)).hexdigest()[:22]
         tool = ["kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(configuration)]
         done = subprocess.run(self._command(jars, *tool), check=False, capture_output=True)
         self.log_file.write_bytes(done.stdout + done.stderr)
@@ -221,7 +230,12 @@ class EmbeddedBroker:
         # One compiler tier and the serial collector start fastest and leave most of a small machine to others.
         return [*guard, self._java, heap, "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", logging, "-cp", f"{jars}/*", *arguments]
 
-    def _await_ready(self) -> None:
+    def await_ready(self) -> None:
+        """Wait until clients are served.
+
+        Raises:
+            BrokerError: it died, or stayed silent for too long.
+        """
         deadline = time.monotonic() + self._options.start_timeout_s
         while time.monotonic() < deadline:
             if not self.running():
@@ -292,10 +306,18 @@ def _is_free(port: int) -> bool:
         return True
 
 
-def _free_port(other_than: int = 0) -> int:
+def free_ports(count: int, other_than: int = 0) -> list[int]:
+    """Ports on loopback that nobody listens on and that are not handed out for outgoing connections.
+
+    Raises:
+        BrokerError: there are not so many.
+    """
+    found: list[int] = []
     for port in random.SystemRandom().sample(_PORTS, k=200):
         if port != other_than and _is_free(port):
-            return port
+            found.append(port)
+            if len(found) == count:
+                return found
     raise BrokerError(f"no free port on {HOST} between {_PORTS.start} and {_PORTS.stop}; give one")
 
 

@@ -198,6 +198,61 @@ def worker(
 
 
 @app.command(
+    short_help="Decode a past range again, into topics of its own.",
+    epilog="Example: fleetcap replay --from -2h --to end --into again- --filter comm=nginx",
+)
+def replay(
+    start: Annotated[
+        str, typer.Option("--from", metavar="WHERE", help="beginning, an offset, a time (2026-01-31T12:00:00Z) or as -15m.")
+    ] = "beginning",
+    end: Annotated[str, typer.Option("--to", metavar="WHERE", help="As --from, or end: the topic's present end.")] = "end",
+    into: Annotated[str, typer.Option("--into", metavar="PREFIX", help="Stands before the output topics' names.")] = "replay-",
+    only: Annotated[
+        list[str] | None,
+        typer.Option("--filter", metavar="NAME=VALUE", help="node, uuid, pid, comm, container, ip or port. Repeatable."),
+    ] = None,
+    speed: Annotated[str, typer.Option(metavar="FACTOR", help="full, or times recorded time, as 1 or x10.")] = "full",
+    bootstrap_servers: Servers = None,
+    body_limit: BodyLimit = None,
+    idle_timeout_ms: IdleTimeout = None,
+    socket_timeout_ms: SocketTimeout = None,
+    secrets: Annotated[bool | None, typer.Option("--secrets", help="Write key material to its topic. Off by default.")] = None,
+    kafka: Kafka = None,
+    topic_prefix: Prefix = None,
+    config: Config = None,
+) -> None:
+    """Decode a past range of the raw topic again, next to the live workers: own output topics, own group, own states.
+
+    Exactly once, as in a worker. Ctrl-C interrupts it; the same command goes on from there, to the same end.
+    """
+    settings = _load(_given(locals()), config)
+    from fleetcap.commands import replay as command
+
+    raise typer.Exit(command.run(settings, command.Options(start, end, into, tuple(only or ()), speed)))
+
+
+@app.command(
+    short_help="Compare two sets of outputs.", epilog="Example: fleetcap diff '' replay-   # the live outputs and a replay's"
+)
+def diff(
+    first: Annotated[str, typer.Argument(metavar="PREFIX", help="Of one set's topics; '' for none.", show_default=False)],
+    second: Annotated[str, typer.Argument(metavar="PREFIX", help="Of the other's.", show_default=False)],
+    topic: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="exchanges, events, connections, … Repeatable. Default: all.")
+    ] = None,
+    bootstrap_servers: Servers = None,
+    kafka: Kafka = None,
+    config: Config = None,
+) -> None:
+    """Compare the outputs of two prefixes, connection by connection, and say what differs. Exit code 1 where anything does."""
+    settings = _load({"bootstrap_servers": bootstrap_servers, "kafka": kafka}, config)
+    from fleetcap.commands import diff as command
+
+    _one_of("--topic", topic or [], tuple(command.NAMES))
+    raise typer.Exit(command.run(settings, first, second, tuple(topic or command.NAMES)))
+
+
+@app.command(
     short_help="Show decoded traffic as it comes.", epilog="Example: fleetcap tail --process curl --status 5xx --from beginning"
 )
 def tail(

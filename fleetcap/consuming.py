@@ -11,6 +11,7 @@ from fleetcap.settings import Settings
 
 _TIMEOUT_S = 5.0
 _BATCH = 1000
+_UNDECIDED_S = 60.0  # a worker's transaction lasts no longer
 _SILENCE_S = 30.0  # of a broker that still has records for us: it is gone
 
 
@@ -59,6 +60,9 @@ def read_batches(settings: Settings, reading: Reading) -> Iterator[list[Message]
                 if error is None:
                     continue
                 if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - librdkafka's local codes have this name
+                    if not reading.follow and not _decided(consumer, message):
+                        silent_s = -_UNDECIDED_S
+                        continue
                     open_ends.discard((message.topic(), message.partition()))
                 elif error.fatal():
                     raise ConsumingError(f"reading {message.topic()} failed: {error.str()}; check the brokers")
@@ -66,6 +70,13 @@ def read_batches(settings: Settings, reading: Reading) -> Iterator[list[Message]
                 raise ConsumingError(f"Kafka at {settings.bootstrap_servers} has gone silent in mid-topic; check the brokers")
             if reading.idle_s is not None and not open_ends and silent_s >= reading.idle_s:
                 return
+
+
+def _decided(consumer: Consumer, end: Message) -> bool:
+    """Whether a reader of committed records is at the log's end, and not before a transaction that is not yet decided."""
+    place = TopicPartition(end.topic() or "", end.partition() or 0)
+    watermarks = consumer.get_watermark_offsets(place, cached=True)
+    return watermarks is None or (end.offset() or 0) >= watermarks[1]
 
 
 class Held(NamedTuple):

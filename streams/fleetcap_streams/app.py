@@ -8,7 +8,7 @@ from mode import CrashingSupervisor
 
 from fleetcap_streams.kafka.config import TABLE, WorkerConfig
 from fleetcap_streams.kafka.partitions import Partitions
-from fleetcap_streams.kafka.transport import BatchSchema, FetchLimits, Transport
+from fleetcap_streams.kafka.transport import BatchSchema, Transport
 
 stores.STORES.aliases["engines"] = "fleetcap_streams.kafka.store:ConnectionStore"
 
@@ -46,7 +46,7 @@ def create_app(config: WorkerConfig, partitions: Partitions, count: int) -> Any:
         web_port=config.web_port or 6066,  # Faust checks it even where it serves nothing
         autodiscover=False,
     )
-    app.transport = Transport(app.conf.broker_consumer, app, FetchLimits())
+    app.transport = Transport(app.conf.broker_consumer, app, config.fetch)
     partitions.attach(lambda: app.consumer)
 
     raw = app.topic(config.names().source, schema=BatchSchema())

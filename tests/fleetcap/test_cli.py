@@ -54,6 +54,10 @@ def recording(tmp_path: Path) -> Path:
         (["tail", "-b", "127.0.0.1:1"], 1, "cannot reach Kafka at 127.0.0.1:1"),
         (["worker", "-b", "127.0.0.1:1"], 1, "127.0.0.1:1"),
         (["capture", "-b", "127.0.0.1:1"], 1, "127.0.0.1:1"),
+        (["replay", "-b", "127.0.0.1:1"], 1, "127.0.0.1:1"),
+        (["replay", "--into", ""], 1, "another prefix"),
+        (["diff", "a-", "b-", "-b", "127.0.0.1:1"], 1, "127.0.0.1:1"),
+        (["diff", "a-", "b-", "--topic", "no"], 2, "exchanges"),
         (["topics", "create", "-b", "127.0.0.1:1"], 1, "127.0.0.1:1"),
         (["worker", "--body-limit", "-1"], 1, "flag --body-limit=-1"),
         (["worker", "--kafka", "no-value"], 1, "name=value"),
@@ -69,7 +73,9 @@ def test_whatever_is_wrong_is_one_line_that_says_so(arguments: list[str], code: 
     assert len(done.stderr.strip().splitlines()) == 1, done.stderr
 
 
-@pytest.mark.parametrize("command", ["broker", "capture", "worker", "tail", "decode", "record", "import", "doctor", "topics"])
+@pytest.mark.parametrize(
+    "command", ["broker", "capture", "worker", "tail", "decode", "record", "import", "replay", "diff", "doctor", "topics"]
+)
 def test_every_command_explains_itself(command: str):
     done = fleetcap(command, "--help")
     assert done.returncode == 0

@@ -15,6 +15,7 @@ from typing import Any, Final, TypeAlias
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
+from fleetcap_proto import topics
 from fleetcap_streams.errors import CheckpointError, FencedError
 from fleetcap_streams.kafka.cluster import Cluster
 from fleetcap_streams.kafka.outgoing import Outgoing
@@ -24,6 +25,8 @@ HUNG_S: Final = 6.0  # of one call that was allowed PATIENCE_S
 # Of a whole checkpoint or takeover. A client can also tell us to repeat a commit for ever. Well below the transaction's own
 # timeout, after which the broker aborts it anyway; while no broker is there, a new client waits as well as the old one.
 STUCK_S: Final = 20.0
+# Longer than a broker takes to restart: a transaction that outlives it counts as a dead worker's.
+TRANSACTION_MS = 60_000
 PATIENCE_S: Final = 1.0  # of one blocking call, so that giving up is noticed; the calls can be repeated until they succeed
 # The changelog's record of the offset at which its states were saved. No connection's key is like it: those are UTF-8.
 POSITION: Final = b"\xffposition"
@@ -58,7 +61,7 @@ Fault: TypeAlias = Callable[[Step, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """What a partition's checkpoints are written under; topics with their prefix."""
+    """What a partition's checkpoints are written under; topics with their prefix, `prefix` is the outputs'."""
 
     group: str
     source: str
@@ -68,6 +71,10 @@ class Names:
     def transactional_id(self, partition: int) -> str:
         """Names the partition's producer across all workers and restarts."""
         return f"{self.group}-{self.source}-{partition}"
+
+    def full(self, topic: str) -> str:
+        """A topic's name with its prefix."""
+        return self.source if topic == topics.RAW else self.prefix + topic
 
 
 def group_metadata(cluster: Cluster, group: str) -> Any:
@@ -98,8 +105,7 @@ class Checkpointer:
         self._producer = Producer(
             cluster.client(
                 transactional_id=names.transactional_id(partition),
-                # Longer than a broker takes to restart: a transaction that outlives it counts as a dead worker's.
-                transaction_timeout_ms=60_000,
+                transaction_timeout_ms=TRANSACTION_MS,
                 compression_type="lz4",
                 # A batch must be no larger than the least that any topic takes, which is Kafka's default; single records may be.
                 batch_size=900_000,

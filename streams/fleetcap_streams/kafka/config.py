@@ -8,6 +8,7 @@ from fleetcap_streams.engine.limits import EngineLimits
 from fleetcap_streams.errors import ConfigurationError
 from fleetcap_streams.kafka.checkpoint import Names
 from fleetcap_streams.kafka.cluster import Cluster
+from fleetcap_streams.kafka.transport import FetchLimits
 
 TABLE = "connections"
 LOG_LEVELS = ("debug", "info", "warning", "error")
@@ -18,14 +19,17 @@ class WorkerConfig:
     """How one worker runs. Times are milliseconds.
 
     Workers with the same `group` share the partitions, and a group's name is part of its states' topic: under another name a
-    worker begins anew. `topic_prefix` stands before every topic's name. `kafka_options` are librdkafka's.
+    worker begins anew. `topic_prefix` stands before every topic's name, or before the raw topic's only where `output_prefix` is
+    given for the others. `kafka_options` are librdkafka's.
     """
 
     bootstrap_servers: str
     group: str = "fleetcap"
     topic_prefix: str = ""
+    output_prefix: str | None = None
     kafka_options: Mapping[str, str] = field(default_factory=dict)
     limits: EngineLimits = field(default_factory=EngineLimits)
+    fetch: FetchLimits = field(default_factory=FetchLimits)
     checkpoint_interval_ms: int = 200
     tick_interval_ms: int = 500
     # A killed worker's partitions move to others after this long without a heartbeat.
@@ -40,7 +44,8 @@ class WorkerConfig:
 
     def names(self) -> Names:
         """What checkpoints are written under; the changelog's name is the one Faust gives it."""
-        return Names(self.group, self.topic_prefix + topics.RAW, f"{self.group}-{TABLE}-changelog", self.topic_prefix)
+        outputs = self.topic_prefix if self.output_prefix is None else self.output_prefix
+        return Names(self.group, self.topic_prefix + topics.RAW, f"{self.group}-{TABLE}-changelog", outputs)
 
     def validate(self) -> None:
         """Check what the types do not.

@@ -36,6 +36,19 @@ class Layout:
     state_limit: int
 
 
+def partitions(cluster: Cluster, names: Names) -> int:
+    """How many the raw topic has.
+
+    Raises:
+        KafkaUnreachableError: no broker answers.
+        TopicsError: there is no such topic.
+    """
+    found = _partitions(_client(cluster), cluster)
+    if names.source not in found:
+        raise TopicsError(f"missing: topic {names.source}; {CREATE}")
+    return found[names.source]
+
+
 def check(cluster: Cluster, names: Names) -> Layout:
     """Check everything and create the changelog where it is missing.
 
@@ -45,15 +58,15 @@ def check(cluster: Cluster, names: Names) -> Layout:
     """
     client = _client(cluster)
     found = _partitions(client, cluster)
-    partitions = _check_partitions(found, names)
+    count = _check_partitions(found, names)
     if names.changelog not in found:
-        _create(client, names.changelog, partitions)
-    elif found[names.changelog] != partitions:
+        _create(client, names.changelog, count)
+    elif found[names.changelog] != count:
         raise TopicsError(
-            f"topic {names.changelog} has {found[names.changelog]} partitions and {names.source} has {partitions}; "
+            f"topic {names.changelog} has {found[names.changelog]} partitions and {names.source} has {count}; "
             "states cannot be moved between partitions: use another group name"
         )
-    configs = {name: _config(client, names.prefix + name) for name in topics.ALL}
+    configs = {name: _config(client, names.full(name)) for name in topics.ALL}
     if configs[topics.RAW].get("message.timestamp.type", "LogAppendTime") != "LogAppendTime":
         raise TopicsError(
             f"topic {names.source} stamps records with the senders' clocks, but log time has to be the broker's; "
@@ -61,7 +74,7 @@ def check(cluster: Cluster, names: Names) -> Layout:
         )
     limits = {name: int(config["max.message.bytes"]) for name, config in configs.items() if "max.message.bytes" in config}
     state = _config(client, names.changelog).get("max.message.bytes", STATE_BYTES)
-    return Layout(partitions, limits, int(state))
+    return Layout(count, limits, int(state))
 
 
 def _client(cluster: Cluster) -> Any:
@@ -83,7 +96,7 @@ def _partitions(client: Any, cluster: Cluster) -> dict[str, int]:
 
 
 def _check_partitions(found: dict[str, int], names: Names) -> int:
-    missing = [names.prefix + name for name in topics.ALL if names.prefix + name not in found]
+    missing = [names.full(name) for name in topics.ALL if names.full(name) not in found]
     if missing:
         raise TopicsError(f"missing: topic{'s' if len(missing) > 1 else ''} {', '.join(missing)}; {CREATE}")
     partitions = found[names.source]

@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -19,11 +19,15 @@ ROOT = Path(__file__).parents[3]
 
 
 class Topics:
-    """One prefix's topics on one broker; `sent` is how many records each key got."""
+    """One prefix's topics on one broker; `sent` is how many records each key got.
 
-    def __init__(self, bootstrap_servers: str, prefix: str, partitions: int) -> None:
+    `into`: the outputs and the group have this prefix instead, beside others that read the same raw topic.
+    """
+
+    def __init__(self, bootstrap_servers: str, prefix: str, partitions: int, into: str | None = None) -> None:
         self.bootstrap_servers = bootstrap_servers
         self.prefix = prefix
+        self.into = into
         self.partitions = partitions
         self.sent: dict[bytes, int] = defaultdict(int)
         self._producer = Producer(
@@ -35,6 +39,9 @@ class Topics:
                 "log_level": 0,
             }
         )
+
+    def full(self, topic: str) -> str:
+        return (self.prefix if topic == topics.RAW or self.into is None else self.into) + topic
 
     def send(self, key: int, padding: int = 100) -> None:
         """The next record of a key; its partition follows from the key."""
@@ -62,7 +69,7 @@ class Topics:
         consumer = self._consumer(isolation)
         try:
             return [
-                consumer.get_watermark_offsets(TopicPartition(self.prefix + topic, number), timeout=20)[1]
+                consumer.get_watermark_offsets(TopicPartition(self.full(topic), number), timeout=20)[1]
                 for number in range(self.partitions)
             ]
         finally:
@@ -89,7 +96,7 @@ class Topics:
         """
         ends = self._ends(topic, "read_uncommitted")
         consumer = self._consumer()
-        consumer.assign([TopicPartition(self.prefix + topic, number, 0) for number in range(self.partitions)])
+        consumer.assign([TopicPartition(self.full(topic), number, 0) for number in range(self.partitions)])
         unread = set(range(self.partitions))
         messages: list[Message] = []
         deadline = time.monotonic() + patience_s
@@ -123,7 +130,7 @@ class Topics:
         return Consumer(
             {
                 "bootstrap.servers": self.bootstrap_servers,
-                "group.id": f"{self.prefix}group",
+                "group.id": f"{self.into or self.prefix}group",
                 "enable.auto.commit": False,
                 "enable.partition.eof": True,
                 "isolation.level": isolation,
@@ -135,11 +142,12 @@ class Topics:
 class Worker:
     """A worker process around the stand-in engine; killed at the latest when its block ends."""
 
-    def __init__(self, where: Topics, folder: Path, *options: str) -> None:
+    def __init__(self, where: Topics, folder: Path, *options: str, environment: Mapping[str, str] | None = None) -> None:
         self.log = folder / f"worker-{time.monotonic_ns()}.log"
         command = [sys.executable, "-m", "tests.streams.kafka.standin", where.bootstrap_servers, where.prefix, *options]
+        command += ["--into", where.into] if where.into is not None else []
         with self.log.open("wb") as log:
-            self.process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            self.process = subprocess.Popen(command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
     def __enter__(self) -> Self:
         return self

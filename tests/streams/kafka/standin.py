@@ -10,6 +10,7 @@ import os
 import random
 import signal
 import sys
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -17,11 +18,13 @@ from typing import Any, NamedTuple
 from fleetcap_proto import topics
 from fleetcap_streams.engine.engine import Engine
 from fleetcap_streams.engine.values import Record
+from fleetcap_streams.kafka import checkpoint
 from fleetcap_streams.kafka.checkpoint import AbortedError, Fault, Step
 from fleetcap_streams.kafka.config import WorkerConfig
 from fleetcap_streams.kafka.outgoing import Source
 from fleetcap_streams.kafka.owned import Parts
 from fleetcap_streams.kafka.ticks import TICK
+from fleetcap_streams.kafka.transport import FetchLimits
 from fleetcap_streams.outputs.records import Encoder
 from fleetcap_streams.protocols.registry import default_registry
 from fleetcap_streams.worker import run_worker
@@ -122,6 +125,16 @@ def aborting(step: Step, chance: float) -> Fault:
     return fault
 
 
+def stalling(step: Step, chance: float, seconds: float) -> Fault:
+    """A fault that makes a checkpoint take longer than its transaction may."""
+
+    def fault(reached: Step, _partition: int) -> None:
+        if reached is step and random.random() < chance:
+            time.sleep(seconds)
+
+    return fault
+
+
 def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("bootstrap_servers")
@@ -131,22 +144,31 @@ def main() -> int:
     parser.add_argument("--checkpoint-ms", type=int, default=100)
     parser.add_argument("--die-at", choices=[step.value for step in Step])
     parser.add_argument("--abort-at", choices=[step.value for step in Step])
+    parser.add_argument("--stall-at", choices=[step.value for step in Step])
+    parser.add_argument("--stall-s", type=float, default=5.0)
+    parser.add_argument("--transaction-ms", type=int, default=checkpoint.TRANSACTION_MS)
+    parser.add_argument("--into", help="prefix of the output topics, where it is another than the raw topic's")
+    parser.add_argument("--batch", type=int, default=4000, help="records handed over at once")
     parser.add_argument("--chance", type=float, default=1.0)
     parser.add_argument("--real", action="store_true", help="the real engine and encoder")
     parser.add_argument("--log-level", default="info")
     given = parser.parse_args()
     faulthandler.register(signal.SIGUSR1)  # so that a test can show where a worker hangs
+    checkpoint.TRANSACTION_MS = given.transaction_ms
     config = WorkerConfig(
         given.bootstrap_servers,
-        group=f"{given.prefix}group",
+        group=f"{given.into or given.prefix}group",
         topic_prefix=given.prefix,
+        output_prefix=given.into,
         session_timeout_ms=given.session_ms,
         checkpoint_interval_ms=given.checkpoint_ms,
         tick_interval_ms=200,
+        fetch=FetchLimits(records=given.batch),
         log_level=given.log_level,
     )
     fault = dying(Step(given.die_at), given.chance) if given.die_at else None
     fault = aborting(Step(given.abort_at), given.chance) if given.abort_at else fault
+    fault = stalling(Step(given.stall_at), given.chance, given.stall_s) if given.stall_at else fault
     if given.real:
         registry = default_registry()
         return run_worker(config, Parts(lambda: Engine(registry), Encoder(), fault))
