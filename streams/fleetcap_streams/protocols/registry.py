@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from fleetcap_streams.protocols import http2, mysql, postgresql, raw, redis
+from fleetcap_streams.protocols import http2, mysql, postgresql, raw, redis, websocket
 from fleetcap_streams.protocols.contract import ProtocolSpec
 from fleetcap_streams.protocols.errors import RegistryError
 from fleetcap_streams.protocols.http1.open_message import NAME as HTTP1
@@ -72,5 +72,6 @@ def default_registry() -> Registry:
             mysql.SPEC,
             postgresql.SPEC,
             redis.SPEC,
+            websocket.SPEC,
         )
     )
