@@ -274,7 +274,6 @@ def test_other_protocols_bytes_are_not_taken_for_http():
     ):
         messages = hear(closed([(SENT, opening)])).messages
         assert "http1" not in {message.protocol for message in messages}
-        assert messages[0].body == opening
 
 
 @st.composite
