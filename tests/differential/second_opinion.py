@@ -35,11 +35,13 @@ class Row:
     """One kind of fact. `fields` are tshark's; where there are several, their values belong together one by one.
 
     `ours` gives the values of one of our messages; `theirs` makes tshark's value comparable, None: it is none of this kind.
+    `distinct`: we say it again where tshark says it once, such as a prepared statement's text with each execution.
     """
 
     fields: tuple[str, ...]
     ours: Callable[[Json], Iterable[str]]
     theirs: Callable[[str], str | None] = str
+    distinct: bool = False
 
     @property
     def name(self) -> str:
@@ -73,6 +75,7 @@ class Table:
     options: tuple[str, ...] = ()
     differences: tuple[Difference, ...] = ()
     silent: Mapping[str, str] = field(default_factory=dict)  # captures of which tshark says nothing at all, and why
+    defects: Mapping[str, str] = field(default_factory=dict)  # captures that we get wrong, and how; fails once we do not
 
 
 @dataclass
@@ -119,6 +122,10 @@ def opinions(table: Table, capture: str) -> Mapping[str, Opinions]:
                 found[row.name].ours.update(row.ours(message))
     for row, values in _tshark(table, path):
         found[row.name].theirs.update(values)
+    for row in table.rows:
+        if row.distinct:
+            both = found[row.name]
+            both.ours, both.theirs = Counter(set(both.ours)), Counter(set(both.theirs))
     return found
 
 
