@@ -181,6 +181,12 @@ def worker(
     body_limit: BodyLimit = None,
     idle_timeout_ms: IdleTimeout = None,
     socket_timeout_ms: SocketTimeout = None,
+    processes: Annotated[
+        str | None, typer.Option(metavar="N|auto", help="So many workers, started again when one ends. auto: one a processor.")
+    ] = None,
+    instance_id: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Keeps its partitions over a restart shorter than the session.")
+    ] = None,
     checkpoint_interval_ms: Annotated[int | None, typer.Option(help="Default: 200.")] = None,
     secrets: Annotated[bool | None, typer.Option("--secrets", help="Write key material to its topic. Off by default.")] = None,
     ecapture: Annotated[bool | None, typer.Option("--ecapture", help="Number events as eCapture's releases do.")] = None,
@@ -192,6 +198,10 @@ def worker(
 ) -> None:
     """Put captured connections together, decode them, and write the output topics. Start as many as there is work for."""
     settings = _load(_given(locals()), config)
+    if settings.processes != 1:
+        from fleetcap.commands import supervise
+
+        raise typer.Exit(supervise.run(settings))
     from fleetcap.commands import worker as command
 
     raise typer.Exit(command.run(settings))

@@ -64,6 +64,9 @@ class Settings(BaseSettings):
     checkpoint_interval_ms: int = Field(200, gt=0)
     tick_interval_ms: int = Field(500, gt=0)
     session_timeout_ms: int = Field(10_000, ge=6000)
+    stall_timeout_ms: int = Field(120_000, ge=30_000)
+    processes: Literal["auto"] | Annotated[int, Field(ge=1, le=256)] = 1
+    instance_id: str = Field("", pattern=r"^[a-zA-Z0-9._-]*$")
     secrets: bool = False
     ecapture: bool = False
     web_host: str = "127.0.0.1"

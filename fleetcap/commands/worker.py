@@ -22,6 +22,8 @@ def run(settings: Settings) -> int:
         checkpoint_interval_ms=settings.checkpoint_interval_ms,
         tick_interval_ms=settings.tick_interval_ms,
         session_timeout_ms=settings.session_timeout_ms,
+        stall_timeout_ms=settings.stall_timeout_ms,
+        instance_id=settings.instance_id,
         web_host=settings.web_host,
         web_port=settings.web_port,
         log_level=settings.log_level,

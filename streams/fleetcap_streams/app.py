@@ -28,6 +28,7 @@ def create_app(config: WorkerConfig, partitions: Partitions, count: int) -> Any:
         broker=config.cluster().broker_urls(),
         broker_credentials=config.cluster().credentials(),
         broker_session_timeout=session_s,
+        consumer_group_instance_id=config.instance_id or None,
         broker_heartbeat_interval=session_s / 4,
         broker_rebalance_timeout=max(60.0, session_s),
         broker_request_timeout=max(60.0, session_s + 5),  # at least the session, by Faust's and Kafka's rules

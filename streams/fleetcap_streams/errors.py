@@ -21,6 +21,10 @@ class FencedError(WorkerError):
     """Another worker has taken the partition over, so nothing of ours may be written for it any more."""
 
 
+class StalledError(WorkerError):
+    """There is work and it does not get on, for reasons that only a new start can mend."""
+
+
 class CheckpointError(WorkerError):
     """A checkpoint failed in a way that doing it again cannot mend."""
 

@@ -57,7 +57,11 @@ async def _run(config: WorkerConfig, parts: Parts, layout: preflight.Layout) -> 
         config.names(),
         parts,
         PartitionLimits(topics=layout.limits, state=layout.state_limit),
-        Timing(checkpoint_s=config.checkpoint_interval_ms / 1000, tick_s=config.tick_interval_ms / 1000),
+        Timing(
+            checkpoint_s=config.checkpoint_interval_ms / 1000,
+            tick_s=config.tick_interval_ms / 1000,
+            stall_s=config.stall_timeout_ms / 1000,
+        ),
     )
     app = create_app(config, partitions, layout.partitions)
     stop = _on_signal()

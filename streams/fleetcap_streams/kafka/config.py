@@ -34,6 +34,11 @@ class WorkerConfig:
     tick_interval_ms: int = 500
     # A killed worker's partitions move to others after this long without a heartbeat.
     session_timeout_ms: int = 10_000
+    # With work to do and without a checkpoint for so long, the worker ends, to be started again by whoever supervises it.
+    stall_timeout_ms: int = 120_000
+    # Static membership (KIP-345): a worker that comes back under this name within the session takes its partitions up again
+    # and the others do not notice. Empty: none.
+    instance_id: str = ""
     web_host: str = "127.0.0.1"
     web_port: int | None = None  # None: Faust's web pages are not served
     log_level: str = "info"
@@ -53,7 +58,7 @@ class WorkerConfig:
         Raises:
             ConfigurationError: a value is out of range.
         """
-        for name in ("checkpoint_interval_ms", "tick_interval_ms", "session_timeout_ms"):
+        for name in ("checkpoint_interval_ms", "tick_interval_ms", "session_timeout_ms", "stall_timeout_ms"):
             if getattr(self, name) <= 0:
                 raise ConfigurationError(f"{name} is {getattr(self, name)}; it has to be more than 0")
         if self.log_level not in LOG_LEVELS:

@@ -70,6 +70,7 @@ class OwnedPartition:
         self._writing: asyncio.Task[None] | None = None
         self._began_at: int | None = None  # where reading began, in case there is no checkpoint to go back to
         self.written = 0  # checkpoints
+        self.looked = 0  # how often a recovery looked up from what it reads: it gets on
         self._sought: tuple[int, int] | None = None  # where we last went back to, and the number of that seek
         self._heard_s = time.monotonic()
 
@@ -158,6 +159,13 @@ class OwnedPartition:
         """Whether everything before `end` has been read."""
         return end is not None and self._partition is not None and (self._partition.next_offset or 0) >= end
 
+    def done(self, end: int | None) -> bool:
+        """Whether there is nothing to read, as far as is known, and nothing to write."""
+        partition = self._partition
+        if partition is None or not partition.idle or (self._writing is not None and not self._writing.done()):
+            return False
+        return end is None or (partition.next_offset or 0) >= end
+
     def tick_due(self) -> bool:
         """Whether something waits for log time that has come by now, as far as the last record's log time tells."""
         if self._partition is None or not self._ready.is_set():
@@ -167,6 +175,10 @@ class OwnedPartition:
             return False
         # Just recovered: only a record can tell how much log time has passed.
         return log_time_ms is None or log_time_ms + self.silence_s() * 1000 >= deadline_ms
+
+    def _given_up(self) -> bool:
+        self.looked += 1
+        return self._released
 
     def _current(self, partition: Partition) -> bool:
         return partition is self._partition and not self._released
@@ -230,7 +242,7 @@ class OwnedPartition:
             self._ready.set()
 
     async def _restore(self) -> int:
-        saved = await in_thread(read_saved, self._around.cluster, self._around.names, self.number, lambda: self._released)
+        saved = await in_thread(read_saved, self._around.cluster, self._around.names, self.number, self._given_up)
         engine = self._around.parts.engine()
         unreadable = 0
         for index, (key, state) in enumerate(saved.states.items()):

@@ -4,6 +4,7 @@ It must not know what an engine does. Whatever goes wrong here ends the worker, 
 """
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Iterable
@@ -13,11 +14,13 @@ from typing import Any
 from aiokafka.errors import IllegalStateError
 from faust.types import TP
 
+from fleetcap_streams.errors import StalledError
 from fleetcap_streams.kafka.checkpoint import Names, group_metadata
 from fleetcap_streams.kafka.cluster import Cluster
 from fleetcap_streams.kafka.owned import OwnedPartition, Parts, Surroundings
 from fleetcap_streams.kafka.partition import Batch, PartitionLimits
 from fleetcap_streams.kafka.ticks import Ticker
+from fleetcap_streams.kafka.watchdog import Watchdog
 
 log = logging.getLogger("fleetcap.worker")
 
@@ -30,6 +33,7 @@ class Timing:
     tick_s: float = 0.5
     # A rebalance waits this long for last checkpoints; the group's coordinator waits for us as long as the session lasts.
     release_s: float = 5.0
+    stall_s: float = 120.0  # with work to do and without a checkpoint; then the worker ends
 
 
 class Partitions:
@@ -45,6 +49,7 @@ class Partitions:
         self._turn = 0  # counts acquisitions and releases, so that one that was overtaken notices
         self._ticker = Ticker(cluster, names.source)
         self._closed = False
+        self._settled = False  # whether the last assignment has been taken over
         self._outage: int | None = None  # how many checkpoints there were when the last broker was lost
         self._consumer: Any = None
         self._around = Surroundings(
@@ -81,6 +86,7 @@ class Partitions:
         failures = [result for result in results if isinstance(result, BaseException)]
         if turn != self._turn:
             return  # overtaken by the next rebalance, which has released them
+        self._settled = True
         if failures:
             self.fail(failures[0])
         elif owned:
@@ -90,6 +96,7 @@ class Partitions:
     async def release(self) -> None:
         """Give all partitions up, each after a last checkpoint."""
         self._turn += 1
+        self._settled = False
         owned, self._owned = self._owned, {}
         patience_s = None if self.failure is not None else self._timing.release_s
         results = await asyncio.gather(*(one.release(patience_s) for one in owned.values()), return_exceptions=True)
@@ -101,6 +108,15 @@ class Partitions:
 
     async def run(self) -> None:
         """Write checkpoints and ticks until cancelled."""
+        loop = asyncio.get_running_loop()
+        self._watchdog = Watchdog(self._timing.stall_s, lambda why: _from_thread(loop, self.fail, StalledError(why)))
+        self._watchdog.start()
+        try:
+            await self._run()
+        finally:
+            self._watchdog.stop()
+
+    async def _run(self) -> None:
         while True:
             await asyncio.sleep(self._timing.checkpoint_s)
             for owned in list(self._owned.values()):
@@ -108,6 +124,7 @@ class Partitions:
                 self._maybe_tick(owned)
             self._ticker.poll()
             self._tell_outage()
+            self._watchdog.note(self._progress(), self._waiting_for())
 
     def fail(self, error: BaseException) -> None:
         """Note why the worker has to end; the first reason counts."""
@@ -125,8 +142,23 @@ class Partitions:
         await self.release()
         self._ticker.close()
 
+    def _written(self) -> int:
+        return sum(owned.written for owned in self._owned.values())
+
+    def _progress(self) -> tuple[int, int, int]:
+        return self._turn, self._written(), sum(owned.looked for owned in self._owned.values())
+
+    def _waiting_for(self) -> str | None:
+        """What has to happen next; None where there is nothing to do, or no broker to do it with."""
+        if self._outage is not None or self._closed:
+            return None
+        if not self._settled:
+            return "partitions to be assigned and taken over"
+        late = [owned.number for owned in self._owned.values() if not owned.done(self._end(owned.number))]
+        return f"a checkpoint of partition {late[0]}" if late else None
+
     def _tell_outage(self) -> None:
-        written = sum(owned.written for owned in self._owned.values())
+        written = self._written()
         if self._ticker.lost and self._outage is None:
             log.warning("no broker can be reached; waiting for one, nothing is lost")
             self._outage = written
@@ -154,6 +186,11 @@ class Partitions:
         except IllegalStateError:  # not assigned any more: it is about to be released
             return None
         return seeks
+
+
+def _from_thread(loop: asyncio.AbstractEventLoop, call: Callable[[BaseException], None], error: BaseException) -> None:
+    with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
+        loop.call_soon_threadsafe(call, error)
 
 
 def _listed(owned: dict[int, OwnedPartition]) -> tuple[str, str]:

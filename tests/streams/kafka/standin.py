@@ -147,6 +147,8 @@ def main() -> int:
     parser.add_argument("--stall-at", choices=[step.value for step in Step])
     parser.add_argument("--stall-s", type=float, default=5.0)
     parser.add_argument("--transaction-ms", type=int, default=checkpoint.TRANSACTION_MS)
+    parser.add_argument("--watchdog-ms", type=int, default=120_000)
+    parser.add_argument("--instance", default="", help="for static membership")
     parser.add_argument("--into", help="prefix of the output topics, where it is another than the raw topic's")
     parser.add_argument("--batch", type=int, default=4000, help="records handed over at once")
     parser.add_argument("--chance", type=float, default=1.0)
@@ -163,6 +165,8 @@ def main() -> int:
         session_timeout_ms=given.session_ms,
         checkpoint_interval_ms=given.checkpoint_ms,
         tick_interval_ms=200,
+        stall_timeout_ms=given.watchdog_ms,
+        instance_id=given.instance,
         fetch=FetchLimits(records=given.batch),
         log_level=given.log_level,
     )
