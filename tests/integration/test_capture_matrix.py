@@ -2,6 +2,7 @@
 
 import subprocess
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -46,7 +47,7 @@ def test_a_client(tap: Session, certificate: Path, tmp_path: Path, client: Clien
             body, _ = process.communicate(timeout=60)
             assert process.returncode == 0
             assert len(body) == size
-            tap.wait(lambda pid=process.pid: bool(tap.seen(pid)), f"a connection of {client.name}")
+            tap.wait(partial(tap.seen, process.pid), f"a connection of {client.name}")
             tap.settle()
             (seen,) = tap.seen(process.pid)
             assert seen.connection.source == common_pb2.Source.Value(f"SOURCE_{client.source}")
