@@ -49,16 +49,23 @@ static __always_inline int socket_kind(u64 sock)
 	return protocol == PROTOCOL_TCP || protocol == PROTOCOL_MPTCP;
 }
 
-/* The struct sock behind a descriptor of the current process, or 0. */
-static __always_inline u64 socket_of_fd(s32 fd)
+/* The struct file behind a descriptor of the current process, or 0. */
+static __always_inline u64 file_of_fd(s32 fd)
 {
 	u64 files = read_u64(bpf_get_current_task() + AT_task_struct_files);
 	u64 table = read_u64(files + AT_files_struct_fdt);
-	u64 file, inode, socket;
 
 	if (fd < 0 || (u32)fd >= read_u32(table + AT_fdtable_max_fds))
 		return 0;
-	file = read_u64(read_u64(table + AT_fdtable_fd) + 8ULL * (u32)fd);
+	return read_u64(read_u64(table + AT_fdtable_fd) + 8ULL * (u32)fd);
+}
+
+/* The struct sock behind a descriptor of the current process, or 0. */
+static __always_inline u64 socket_of_fd(s32 fd)
+{
+	u64 file = file_of_fd(fd);
+	u64 inode, socket;
+
 	if (!file)
 		return 0;
 	inode = read_u64(file + AT_file_f_inode);

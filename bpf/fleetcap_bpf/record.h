@@ -11,6 +11,7 @@
 
 #define FC_COMM_SIZE 16
 #define FC_COMMAND_LINE_SIZE 1024
+#define FC_FILE_NAME_SIZE 40
 /* A TLS record's plaintext is at most 16 KiB (RFC 8446, section 5.1), so a read seldom needs a second chunk. */
 #define FC_CHUNK_SIZE 16384
 
@@ -152,6 +153,21 @@ struct fc_lost_close {
 	__u64 time;
 };
 
+/* Key of the map `told_files`. The device is the kernel's own number for it, which stat(2) shows in another form. */
+struct fc_file {
+	__u64 inode;
+	__u32 device;
+	__u32 padding;
+};
+
+/* Record of the ring buffer `files`: a process runs a file, or is about to map it executable. */
+struct fc_arrival {
+	struct fc_file file;
+	__u32 tgid;
+	__u32 program; /* 1: it is the process's program */
+	char name[FC_FILE_NAME_SIZE]; /* without directories; cut */
+};
+
 _Static_assert(sizeof(struct fc_data) == 64, "fc_data");
 _Static_assert(sizeof(struct fc_connection) == 72 + 48 + 48 + FC_COMMAND_LINE_SIZE, "fc_connection");
 _Static_assert(sizeof(struct fc_closed) == 32, "fc_closed");
@@ -160,5 +176,6 @@ _Static_assert(sizeof(struct fc_session) == 16, "fc_session");
 _Static_assert(sizeof(struct fc_state) == 72, "fc_state");
 _Static_assert(sizeof(struct fc_socket) == 24, "fc_socket");
 _Static_assert(sizeof(struct fc_lost_close) == 16, "fc_lost_close");
+_Static_assert(sizeof(struct fc_arrival) == 24 + FC_FILE_NAME_SIZE, "fc_arrival");
 
 #endif

@@ -33,6 +33,9 @@ _NEEDED = frozenset({"ssl_read_enter", "ssl_read_leave", "ssl_write_enter", "ssl
 
 PAGE = 4096
 
+# Of programs and libraries that begin to run: some thousands wait at most, which is more than a machine starts in a second.
+FILE_RING_BYTES = 1 << 18
+
 
 @dataclass(frozen=True, slots=True)
 class Built:
@@ -140,6 +143,7 @@ def _defines(config: TapConfig, types: btf.Btf) -> dict[str, int]:
         **_filter_defines(config.filters),
         **({"ATOMIC_FETCH": 1} if kernel_version() >= (5, 12) else {}),
         "RING_PAGES": ring_bytes(config) // os.sysconf("SC_PAGE_SIZE"),
+        "FILE_PAGES": FILE_RING_BYTES // os.sysconf("SC_PAGE_SIZE"),
         "WAKE_BYTES": _wake_bytes(config),
         "MAX_CONNECTIONS": config.max_connections,
         "OWN_TGID": os.getpid(),

@@ -38,7 +38,7 @@ class _Section(NamedTuple):
 def functions(fd: int, wanted: Collection[str], required: Collection[str] = ()) -> dict[str, int]:
     """The file offset of each function of `wanted` that the file defines.
 
-    Nothing where the names of `required` are not all there: a program's symbols, maybe a million, are not gone through then.
+    Nothing where the names of `required` are not all there: a program may have a million symbols, to be gone through in vain.
 
     Raises:
         ElfError: see there.

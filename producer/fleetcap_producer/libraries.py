@@ -6,6 +6,7 @@ container's library is found by the name its processes use, and are told apart b
 
 import os
 import re
+import stat
 import subprocess
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from fleetcap_producer.points import REQUIRED_SYMBOLS, SYMBOLS
 _NAME = re.compile(r"lib(ssl|gnutls)(-[0-9a-f]+)?\.so(\.[0-9.]+)?$")
 _KINDS = {"ssl": "openssl", "gnutls": "gnutls"}
 _MAPPING = re.compile(rb"^([0-9a-f]+-[0-9a-f]+) \S+ \S+ ([0-9a-f]+:[0-9a-f]+) (\d+) +(/.*lib(?:ssl|gnutls).*)$", re.MULTILINE)
+_LARGE = 3 << 20  # bytes; a static OpenSSL alone is four million, Go's runtime and TLS as much
 _DELETED = " (deleted)"
 _CACHED = re.compile(r" => (/.*)$", re.MULTILINE)
 _DIRECTORIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/usr/local/lib64")
@@ -136,6 +138,21 @@ def _listed() -> Iterator[str]:
             yield from (str(path) for path in Path(directory).glob(pattern))
 
 
+def large_programs() -> Iterator[str]:
+    """Installed programs that are large enough to contain a TLS library of their own, each file once."""
+    seen: set[Inode] = set()
+    for directory in os.get_exec_path():
+        for path in sorted(Path(directory).glob("*")):
+            try:
+                status = path.stat()
+            except OSError:
+                continue
+            inode = Inode(status.st_dev, status.st_ino)
+            if stat.S_ISREG(status.st_mode) and status.st_size >= _LARGE and inode not in seen:
+                seen.add(inode)
+                yield os.path.realpath(path)
+
+
 def processes() -> list[int]:
     """All process numbers but our own."""
     own = os.getpid()
@@ -149,6 +166,14 @@ def mapped_libraries(pid: int) -> list[Mapped]:
         return parse_maps(pid, Path(f"/proc/{pid}/maps").read_bytes())
     except OSError:
         return []
+
+
+def maps_inode(pid: int, inode: int) -> bool | None:
+    """Whether a process maps a file of this inode number, whatever its device; None where the process is gone."""
+    try:
+        return b" %d " % inode in Path(f"/proc/{pid}/maps").read_bytes()
+    except OSError:
+        return None
 
 
 def parse_maps(pid: int, text: bytes) -> list[Mapped]:

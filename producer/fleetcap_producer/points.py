@@ -100,6 +100,11 @@ SOCKET_LIFE = (
     KernelPoint("sched_process_exit", "thread_exit"),
 )
 
+FILES = (
+    KernelPoint("sched_process_exec", "program_started"),
+    KernelPoint("sys_enter_mmap", "file_mapped", "syscalls"),
+)
+
 # Linux 6.3 and later.
 SOCKET_USE = (
     KernelPoint("sock_send_length", "socket_moved"),
@@ -110,6 +115,9 @@ SYSCALL_USE = tuple(
     KernelPoint(f"sys_enter_{name}", "descriptor_used", "syscalls")
     for name in ("read", "write", "readv", "writev", "sendto", "recvfrom", "sendmsg", "recvmsg")
 )
+
+# The kernel's number for where events come from (record.h, enum fc_source), by kind of library.
+SOURCES = {"openssl": 1, "gnutls": 3, "go": 5}
 
 # struct members whose offsets the programs need, with the name they go by there where it is shorter.
 OFFSETS = {
@@ -125,7 +133,12 @@ OFFSETS = {
     "socket_alloc.vfs_inode": "socket_alloc_vfs_inode",
     "inode.i_ino": "inode_i_ino",
     "inode.i_mode": "inode_i_mode",
+    "inode.i_sb": "inode_i_sb",
+    "super_block.s_dev": "super_block_s_dev",
+    "linux_binprm.file": "linux_binprm_file",
     "file.f_inode": "file_f_inode",
+    "file.f_path.dentry": "file_f_path_dentry",
+    "dentry.d_name.name": "dentry_d_name_name",
     "file.private_data": "file_private_data",
     "fdtable.fd": "fdtable_fd",
     "fdtable.max_fds": "fdtable_max_fds",

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 COMM_SIZE = 16
 COMMAND_LINE_SIZE = 1024
+FILE_NAME_SIZE = 40
 CHUNK_SIZE = 16384
 
 KIND_DATA, KIND_CONNECTION, KIND_CLOSED = 1, 2, 3
@@ -123,6 +124,23 @@ class LostClose(ctypes.Structure):
     """`struct fc_lost_close`."""
 
     _fields_ = (("sock", ctypes.c_uint64), ("time", ctypes.c_uint64))
+
+
+class File(ctypes.Structure):
+    """`struct fc_file`."""
+
+    _fields_ = (("inode", ctypes.c_uint64), ("device", ctypes.c_uint32), ("padding", ctypes.c_uint32))
+
+
+class Arrival(ctypes.Structure):
+    """`struct fc_arrival`."""
+
+    _fields_ = (
+        ("file", File),
+        ("tgid", ctypes.c_uint32),
+        ("program", ctypes.c_uint32),
+        ("name", ctypes.c_char * FILE_NAME_SIZE),
+    )
 
 
 # kind, direction, connection, time, position, length, captured, tid, comm

@@ -13,12 +13,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from fleetcap_producer import checks, identity
+from fleetcap_producer.arrivals import KernelArrivals
 from fleetcap_producer.building import Built, build
 from fleetcap_producer.captured import Captured
 from fleetcap_producer.clock import WallClock
 from fleetcap_producer.config import TapConfig
 from fleetcap_producer.decoding import Decoder
 from fleetcap_producer.errors import TapError
+from fleetcap_producer.points import FILES
 from fleetcap_producer.program import RejectedError
 from fleetcap_producer.ring import MappedRing
 from fleetcap_producer.state import KernelMaps
@@ -146,12 +148,14 @@ class _Running:
         namer = Namer(config.node_id, identity.boot_id(), self.probes.used_by)
         self.connections = Connections(KernelMaps(built.programs), namer, self._to_unix)
         self.decoder = Decoder(self.connections, clock)
-        self._watcher = Watcher(self.probes, config.rescan_s)
+        self._arrivals = KernelArrivals(built.programs)
+        self._watcher = Watcher(self.probes, self._arrivals, config.rescan_s)
         try:
             self._attach(config)
         except BaseException:
             self.detach()
             self._ring.close()
+            self._arrivals.close()
             raise
 
     def _to_unix(self, time_ns: int) -> int:
@@ -160,7 +164,7 @@ class _Running:
     def _attach(self, config: TapConfig) -> None:
         """Sockets first, so that each captured connection's opening can have been seen."""
         try:
-            for point in self.built.socket_points:
+            for point in (*self.built.socket_points, *(FILES if config.discover else ())):
                 self.built.programs.attach(point)
         except RejectedError as error:
             raise TapError(
@@ -181,6 +185,7 @@ class _Running:
 
     def close(self) -> None:
         self._ring.close()
+        self._arrivals.close()
         self.built.programs.close()
 
     def drain(self, timeout_s: float) -> list[Captured]:

@@ -1,7 +1,8 @@
 """Keeps every TLS library in use probed: attaches new ones, once for each inode, and lets go of those nobody uses any more.
 
-    system and named libraries ─▶ attached for good
-    /proc, again and again     ─▶ attached while some process maps them
+    system and named libraries           ─▶ attached for good
+    files that the kernel says are new   ─▶ attached at once, while some process maps them
+    /proc, again and again               ─▶ the same, for what was missed; and what is unused is detached
 
 It must not know what the programs do. Looking at every process each second would be dear, so a process is looked at often
 while it is young, as that is when libraries are loaded, and in turn with the others afterwards.
@@ -10,16 +11,19 @@ while it is young, as that is when libraries are loaded, and in turn with the ot
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from fleetcap_producer import elf, libraries, placement, probes
+from fleetcap_producer.arrivals import Arrivals, Arrived
 from fleetcap_producer.errors import TapError
 from fleetcap_producer.libraries import Inode, Library, Mapped
 from fleetcap_producer.placement import Placed
-from fleetcap_producer.points import LIBRARY_POINTS, WRAPPED
+from fleetcap_producer.points import LIBRARY_POINTS, SOURCES, WRAPPED
 
 _log = logging.getLogger(__name__)
 
@@ -35,6 +39,13 @@ _Program = tuple[int, int, int]  # device, inode, time of the last change
 
 _MOST_PROGRAMS = 4096
 
+_MOST_CLOSERS = 64
+
+_MOST_WAIT_S = 0.2  # in which a stop is not heard
+# A file is mapped microseconds after it is told of, unless its process has to wait for a processor.
+_TRIES = 20
+_TRY_S = 0.001
+
 
 @dataclass(slots=True)
 class _Probed:
@@ -43,6 +54,13 @@ class _Probed:
     entries: list[int] = field(default_factory=list)
     returns: list[int] = field(default_factory=list)
     unused_rounds: int = 0
+
+
+def _close_together(fds: Sequence[int]) -> None:
+    """The kernel waits a tenth of a second for each, and for all at once no longer."""
+    if fds:
+        with ThreadPoolExecutor(min(len(fds), _MOST_CLOSERS)) as closers:
+            list(closers.map(os.close, fds))
 
 
 class LibraryProbes:
@@ -66,20 +84,20 @@ class LibraryProbes:
         """What is probed now, as its users name it."""
         return [probed.library.path for probed in list(self._by_inode.values())]
 
-    def used_by(self, pid: int) -> str:
-        """The probed file that a process uses, as the process names it; empty where that cannot be told."""
-        numbers = {inode.number for inode in list(self._by_inode)}
+    def used_by(self, pid: int, source: int) -> str:
+        """The probed file of this source that a process uses, as it names it; empty where that cannot be told."""
+        alike = {inode: one.library for inode, one in list(self._by_inode.items()) if SOURCES[one.library.kind] == source}
+        numbers = {inode.number for inode in alike}
         for mapped in libraries.mapped_libraries(pid):
             if mapped.inode in numbers:
                 return mapped.path
         try:
             program = os.stat(f"/proc/{pid}/exe")  # noqa: PTH116  the link must be followed as it is
-            if Inode(program.st_dev, program.st_ino) in self:
+            if Inode(program.st_dev, program.st_ino) in alike:
                 return os.readlink(f"/proc/{pid}/exe")  # noqa: PTH115
         except OSError:
             pass
-        paths = self.paths()
-        return paths[0] if len(paths) == 1 else ""
+        return next(iter(alike.values())).path if len(alike) == 1 else ""
 
     def add(self, library: Library, *, lasting: bool) -> None:
         """Attach to `library`, unless its inode is probed already, as far as its functions and the kernel allow.
@@ -116,31 +134,39 @@ class LibraryProbes:
                 fds.append(probes.attach(program, to.library.file, place.offset, on_return=place.on_return, pid=pid))
 
     def _detach(self, probed: _Probed) -> None:
-        """Entries before returns, so that no call begins that nobody sees end. The kernel waits a tenth of a second for each."""
-        for fd in (*reversed(probed.entries), *reversed(probed.returns), probed.library.fd):
-            os.close(fd)
+        """Entries before returns, so that no call begins that nobody sees end."""
+        _close_together(probed.entries)
+        _close_together(probed.returns)
+        os.close(probed.library.fd)
 
-    def used(self, inodes: Iterable[Inode]) -> None:
-        """Says which libraries processes use, once a round; those long unused are detached."""
+    def used(self, inodes: Iterable[Inode]) -> bool:
+        """Says which libraries processes use, once a round; those long unused are detached, if there are such."""
         in_use = set(inodes)
+        before = len(self._by_inode)
         for inode, probed in list(self._by_inode.items()):
             probed.unused_rounds = 0 if probed.lasting or inode in in_use else probed.unused_rounds + 1
             if probed.unused_rounds > _UNUSED_ROUNDS:
                 del self._by_inode[inode]
                 self._detach(probed)
                 _log.info("no process uses %s any more", probed.library.path)
+        return len(self._by_inode) < before
 
     def close(self) -> None:
         """Detach from everything."""
-        while self._by_inode:
-            self._detach(self._by_inode.popitem()[1])
+        all_probed = list(self._by_inode.values())
+        self._by_inode.clear()
+        _close_together([fd for probed in all_probed for fd in probed.entries])
+        _close_together([fd for probed in all_probed for fd in probed.returns])
+        for probed in all_probed:
+            os.close(probed.library.fd)
 
 
 class Watcher:
     """Looks for libraries in a thread of its own, every `interval_s` seconds."""
 
-    def __init__(self, probed: LibraryProbes, interval_s: float) -> None:
+    def __init__(self, probed: LibraryProbes, arrivals: Arrivals, interval_s: float) -> None:
         self._probes = probed
+        self._arrivals = arrivals
         self._interval_s = interval_s
         self._ages: dict[int, int] = {}
         self._using: dict[int, frozenset[_File]] = {}
@@ -164,12 +190,46 @@ class Watcher:
             self._thread.join()
 
     def _run(self) -> None:
-        while not self._stop.wait(self._interval_s):
+        self._add_installed()
+        next_look = time.monotonic() + self._interval_s
+        while not self._stop.is_set():
+            left = next_look - time.monotonic()
             try:
-                self.look()
+                for arrived in self._arrivals.wait(max(0.0, min(left, _MOST_WAIT_S))):
+                    self._take(arrived)
+                if left <= 0:
+                    next_look = time.monotonic() + self._interval_s
+                    self.look()
             except Exception:  # noqa: BLE001  a thread must not die unheard; it is logged whole
                 # Captures go on with the libraries already probed; the next round tries again.
                 _log.exception("looking for libraries failed")
+                self._stop.wait(self._interval_s)
+
+    def _add_installed(self) -> None:
+        """Programs that contain a TLS library, before they are run: they may be done before they could be looked at."""
+        for path in libraries.large_programs():
+            if self._stop.is_set():
+                return
+            with suppress(OSError, elf.ElfError):
+                self._probes.add(libraries.open_library(path, path), lasting=True)
+
+    def _take(self, arrived: Arrived) -> None:
+        if arrived.program:
+            self._look_at_program(arrived.pid)
+            return
+        if not libraries.is_library_name(arrived.name):
+            return
+        # The kernel tells before the file is mapped, which is what puts it into /proc/PID/maps.
+        for _ in range(_TRIES):
+            mapped = libraries.maps_inode(arrived.pid, arrived.inode)
+            if mapped is None:
+                break
+            if mapped:
+                self._look_at_libraries(arrived.pid)
+                return
+            if self._stop.wait(_TRY_S):
+                return
+        self._arrivals.forget(arrived.key)
 
     def look(self) -> None:
         """One round."""
@@ -187,10 +247,14 @@ class Watcher:
         files = {file for using in self._using.values() for file in using}
         self._inodes = {file: inode for file, inode in self._inodes.items() if file in files}
         self._refused &= files
-        self._probes.used([*self._inodes.values(), *self._running.values()])
+        if self._probes.used([*self._inodes.values(), *self._running.values()]):
+            self._arrivals.forget_all()
 
     def _look_at(self, pid: int) -> None:
         self._look_at_program(pid)
+        self._look_at_libraries(pid)
+
+    def _look_at_libraries(self, pid: int) -> None:
         mapped = libraries.mapped_libraries(pid)
         self._using[pid] = frozenset((library.device, library.inode) for library in mapped)
         for library in mapped:

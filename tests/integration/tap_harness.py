@@ -131,7 +131,7 @@ class Session:
                     seen.streams[event.direction].add(event)
         return list(found.values())
 
-    def wait(self, ready: Callable[[], bool], what: str) -> None:
+    def wait(self, ready: Callable[[], object], what: str) -> None:
         deadline = time.monotonic() + PATIENCE_S
         while not ready():
             assert time.monotonic() < deadline, f"not seen in time: {what}"

@@ -36,10 +36,6 @@ def tap() -> Iterator[Session]:
         yield session
 
 
-def seen_by(tap: Session, pid: int) -> bool:
-    return bool(tap.seen(pid))
-
-
 @pytest.mark.parametrize("client", CLIENTS, ids=lambda client: client.name)
 def test_a_client(tap: Session, certificate: Path, tmp_path: Path, client: Client) -> None:
     if not need(client.needs):
@@ -51,7 +47,7 @@ def test_a_client(tap: Session, certificate: Path, tmp_path: Path, client: Clien
             body, _ = process.communicate(timeout=60)
             assert process.returncode == 0
             assert len(body) == size
-            tap.wait(partial(seen_by, tap, process.pid), f"a connection of {client.name}")
+            tap.wait(partial(tap.seen, process.pid), f"a connection of {client.name}")
             tap.settle()
             (seen,) = tap.seen(process.pid)
             assert seen.connection.source == common_pb2.Source.Value(f"SOURCE_{client.source}")

@@ -67,8 +67,9 @@ def wait_mapped(pid: int) -> None:
         time.sleep(0.02)
 
 
-def test_a_library_of_a_process_started_later(peer: Server, copy: Path) -> None:
-    with Session(TapConfig("node", rescan_s=0.1)) as tap:
+@pytest.mark.parametrize("rescan_s", [0.1, 300.0], ids=["by looking", "by the kernel's word"])
+def test_a_library_of_a_process_started_later(peer: Server, copy: Path, rescan_s: float) -> None:
+    with Session(TapConfig("node", rescan_s=rescan_s)) as tap:
         program = using(copy, peer)
         tap.wait(lambda: str(copy) in tap.tap.libraries(), "the copy")
         second = using(copy, peer)
@@ -120,6 +121,29 @@ def test_only_the_library_named(peer: Server, copy: Path) -> None:
         tap.closed(program.pid)
         tap.settle()
         assert tap.seen(other.pid, peer.pid) == []
+
+
+@pytest.mark.slow
+def test_a_hundred_short_lived_programs_with_a_library_of_their_own(peer: Server, copy: Path) -> None:
+    url = f"https://127.0.0.1:{peer.port}/100"
+    # Nothing but the kernel's word can find it: the next look at /proc comes long after the test.
+    with Session(TapConfig("node", Filters(comms=["curl"]), rescan_s=300)) as tap:
+        environment = {**os.environ, "LD_LIBRARY_PATH": str(copy.parent)}
+        deadline = time.monotonic() + PATIENCE_S
+        while str(copy) not in tap.tap.libraries():
+            assert time.monotonic() < deadline
+            subprocess.run(["curl", "-sk", url], stdout=subprocess.DEVNULL, env=environment, timeout=20, check=True)
+        pids = []
+        for _ in range(100):
+            curl = subprocess.Popen(["curl", "-sk", "--http1.1", url], stdout=subprocess.PIPE, env=environment)
+            body, _ = curl.communicate(timeout=20)
+            assert len(body) == 100
+            pids.append(curl.pid)
+        for pid in pids:
+            (seen,) = tap.closed(pid)
+            assert seen.connection.library == str(copy)
+            assert seen.streams[SENT].data().startswith(b"GET /100 HTTP/1.1\r\n")
+            assert seen.streams[RECEIVED].data().endswith(body)
 
 
 NGINX = """

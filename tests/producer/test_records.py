@@ -21,6 +21,8 @@ STRUCTURES = {
     "fc_closed": records.ClosedRecord,
     "fc_session_key": records.SessionKey,
     "fc_session": records.Session,
+    "fc_file": records.File,
+    "fc_arrival": records.Arrival,
     "fc_state": records.State,
     "fc_socket": records.Socket,
     "fc_lost_close": records.LostClose,
