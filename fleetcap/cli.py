@@ -190,8 +190,11 @@ def worker(
     checkpoint_interval_ms: Annotated[int | None, typer.Option(help="Default: 200.")] = None,
     secrets: Annotated[bool | None, typer.Option("--secrets", help="Write key material to its topic. Off by default.")] = None,
     ecapture: Annotated[bool | None, typer.Option("--ecapture", help="Number events as eCapture's releases do.")] = None,
-    web_port: Annotated[int | None, typer.Option(help="Serve Faust's pages on loopback. Off by default.")] = None,
+    web_port: Annotated[
+        int | None, typer.Option(help="Serve /metrics, /healthz and /readyz on loopback. Off by default.")
+    ] = None,
     log_level: LogLevel = None,
+    log_format: Annotated[str | None, typer.Option(metavar="FORM", help="text or json. Default: text.")] = None,
     kafka: Kafka = None,
     topic_prefix: Prefix = None,
     config: Config = None,

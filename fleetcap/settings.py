@@ -44,6 +44,7 @@ class Settings(BaseSettings):
     kafka: Annotated[dict[str, str], NoDecode] = {}  # librdkafka's options
     topic_prefix: str = Field("", pattern=r"^[a-zA-Z0-9._-]*$")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["text", "json"] = "text"
 
     node_id: str = Field(default_factory=socket.gethostname, min_length=1)
     pids: Annotated[list[Annotated[int, Field(gt=0)]], NoDecode] = []

@@ -27,6 +27,7 @@ def run(settings: Settings) -> int:
         web_host=settings.web_host,
         web_port=settings.web_port,
         log_level=settings.log_level,
+        log_format=settings.log_format,
     )
     encode = Encoder(secrets=settings.secrets, ecapture=settings.ecapture)
     return run_worker(config, Parts(lambda: Engine(registry, limits), encode))

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import logging
 import os
 import signal
@@ -9,6 +10,7 @@ import sys
 import time
 import traceback
 from collections.abc import Coroutine
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +19,7 @@ from fleetcap_streams.errors import WorkerError
 from fleetcap_streams.kafka import preflight
 from fleetcap_streams.kafka.config import LOG_LEVELS, WorkerConfig
 from fleetcap_streams.kafka.owned import Parts
+from fleetcap_streams.kafka.pages import add_pages
 from fleetcap_streams.kafka.partition import PartitionLimits
 from fleetcap_streams.kafka.partitions import Partitions, Timing
 
@@ -33,7 +36,7 @@ def run_worker(config: WorkerConfig, parts: Parts) -> int:
     Returns 0 after a stop in order: everything read is checkpointed and the group is left. Otherwise 1, after one line on
     what happened and what to do.
     """
-    _set_up_logging(config.log_level)
+    _set_up_logging(config)
     try:
         config.validate()
         names, cluster = config.names(), config.cluster()
@@ -52,6 +55,8 @@ def run_worker(config: WorkerConfig, parts: Parts) -> int:
 
 
 async def _run(config: WorkerConfig, parts: Parts, layout: preflight.Layout) -> None:
+    if config.web_port is not None:
+        parts = replace(parts, encode=parts.measures.counting(parts.encode))
     partitions = Partitions(
         config.cluster(),
         config.names(),
@@ -64,6 +69,9 @@ async def _run(config: WorkerConfig, parts: Parts, layout: preflight.Layout) -> 
         ),
     )
     app = create_app(config, partitions, layout.partitions)
+    if config.web_port is not None:
+        app.web.init_server()
+        add_pages(app.web.web_app, partitions, parts.measures)
     stop = _on_signal()
     log.info("starting: %s of %s, group %s", config.names().source, config.bootstrap_servers, config.group)
     try:
@@ -79,8 +87,6 @@ async def _until_over(app: Any, partitions: Partitions, stop: asyncio.Event) -> 
     Raises:
         BaseException: what made the worker fail.
     """
-    if app.conf.web_enabled:
-        app.web.init_server()
     starting = asyncio.create_task(app.start())
     endings: list[Coroutine[Any, Any, Any]] = [stop.wait(), partitions.failed(), partitions.run(), _crashed(app)]
     tasks = [asyncio.create_task(ending) for ending in endings]
@@ -162,10 +168,32 @@ class _Lines(logging.Formatter):
         return super().format(record)
 
 
-def _set_up_logging(level: str) -> None:
-    debug = level == "debug"
+class _JsonLines(_Lines):
+    """The same as one JSON object a line, with the group beside it, for programs that collect logs."""
+
+    def __init__(self, group: str, *, tracebacks: bool) -> None:
+        super().__init__(tracebacks=tracebacks)
+        self._group = group
+
+    def format(self, record: logging.LogRecord) -> str:
+        fields = {
+            "time": f"{self.formatTime(record, '%Y-%m-%dT%H:%M:%S')}.{int(record.msecs):03d}Z",
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "group": self._group,
+            "pid": record.process,
+            "message": record.getMessage(),
+        }
+        if self._tracebacks and record.exc_info:
+            fields["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(fields, ensure_ascii=False)
+
+
+def _set_up_logging(config: WorkerConfig) -> None:
+    level, debug = config.log_level, config.log_level == "debug"
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Lines(tracebacks=debug))
+    json_lines = config.log_format == "json"
+    handler.setFormatter(_JsonLines(config.group, tracebacks=debug) if json_lines else _Lines(tracebacks=debug))
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     logging.getLogger("fleetcap").setLevel(level.upper() if level in LOG_LEVELS else logging.INFO)
     # What Faust and aiokafka report by themselves reaches us as failures too, and is put into words once. Their own level

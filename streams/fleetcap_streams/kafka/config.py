@@ -12,6 +12,7 @@ from fleetcap_streams.kafka.transport import FetchLimits
 
 TABLE = "connections"
 LOG_LEVELS = ("debug", "info", "warning", "error")
+LOG_FORMATS = ("text", "json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,7 @@ class WorkerConfig:
     web_host: str = "127.0.0.1"
     web_port: int | None = None  # None: Faust's web pages are not served
     log_level: str = "info"
+    log_format: str = "text"
 
     def cluster(self) -> Cluster:
         """Where Kafka is."""
@@ -63,6 +65,8 @@ class WorkerConfig:
                 raise ConfigurationError(f"{name} is {getattr(self, name)}; it has to be more than 0")
         if self.log_level not in LOG_LEVELS:
             raise ConfigurationError(f"log level {self.log_level} is unknown; use one of {', '.join(LOG_LEVELS)}")
+        if self.log_format not in LOG_FORMATS:
+            raise ConfigurationError(f"log format {self.log_format} is unknown; use one of {', '.join(LOG_FORMATS)}")
         if not self.bootstrap_servers.strip():
             raise ConfigurationError("no Kafka address is given; use --bootstrap-servers HOST:PORT")
         if not self.group:

@@ -13,12 +13,13 @@ import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
 from fleetcap_streams.engine.values import Record
 from fleetcap_streams.kafka.checkpoint import AbandonedError, AbortedError, Checkpointer, Fault, HungError, Names
 from fleetcap_streams.kafka.cluster import Cluster
+from fleetcap_streams.kafka.measures import Measures
 from fleetcap_streams.kafka.partition import Batch, Checkpoint, Encoder, Engine, Partition, PartitionLimits
 from fleetcap_streams.kafka.recovery import read_saved
 from fleetcap_streams.kafka.threads import in_thread
@@ -40,6 +41,7 @@ class Parts:
     engine: Callable[[], Engine]
     encode: Encoder
     fault: Fault | None = None
+    measures: Measures = field(default_factory=Measures)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,7 @@ class OwnedPartition:
         self._writing: asyncio.Task[None] | None = None
         self._began_at: int | None = None  # where reading began, in case there is no checkpoint to go back to
         self.written = 0  # checkpoints
+        self._durable: int | None = None  # where the last checkpoint ends
         self.looked = 0  # how often a recovery looked up from what it reads: it gets on
         self._sought: tuple[int, int] | None = None  # where we last went back to, and the number of that seek
         self._heard_s = time.monotonic()
@@ -88,6 +91,7 @@ class OwnedPartition:
             return 0
         self._ready.set()
         self._heard_s = time.monotonic()
+        self._around.parts.measures.recovered(count, time.monotonic() - started)
         log.debug("partition %d: %d connections restored in %.1f s", self.number, count, time.monotonic() - started)
         return count
 
@@ -166,6 +170,21 @@ class OwnedPartition:
             return False
         return end is None or (partition.next_offset or 0) >= end
 
+    def measure(self, end: int | None, now_s: float) -> None:
+        """Tell where things are; `end`: of what may be read, `now_s`: seconds since 1970, as log time is."""
+        partition = self._partition
+        if partition is None:
+            return
+        lag = max(0, (end or 0) - (partition.next_offset or 0))
+        log_time_ms = partition.log_time_ms
+        self._around.parts.measures.at(
+            self.number,
+            lag_records=lag,
+            lag_s=max(0.0, now_s - log_time_ms / 1000) if lag and log_time_ms is not None else 0.0,
+            connections=partition.connections,
+            waiting_bytes=partition.waiting_bytes,
+        )
+
     def tick_due(self) -> bool:
         """Whether something waits for log time that has come by now, as far as the last record's log time tells."""
         if self._partition is None or not self._ready.is_set():
@@ -202,24 +221,34 @@ class OwnedPartition:
         self._sought = None if seeks is None else (offset, seeks)
 
     async def _write(self, checkpoint: Checkpoint) -> None:
+        began = time.monotonic()
         try:
             await self._unless_hung(in_thread(self._checkpointer.write, checkpoint))
         except AbandonedError:
             return
         except HungError:
             self._partition = None  # as below
+            self._around.parts.measures.not_made()
             if self._released:
                 raise
             log.warning("partition %d: the Kafka client hangs; a new one goes on from the last checkpoint", self.number)
             await self._rebuild(reopen=True)
         except AbortedError as error:
+            self._around.parts.measures.not_made()
             self._partition = None  # what it made after the aborted checkpoint must never be written
             if self._released:
                 raise
             log.warning("partition %d: checkpoint aborted (%s); going back to the last one", self.number, error)
             await self._rebuild()
         else:
-            self.written += 1
+            self._note_durable(checkpoint, time.monotonic() - began)
+
+    def _note_durable(self, checkpoint: Checkpoint, seconds: float) -> None:
+        self.written += 1
+        former = self._durable if self._durable is not None else self._began_at
+        records = checkpoint.next_offset - (checkpoint.next_offset if former is None else former)
+        self._durable = checkpoint.next_offset
+        self._around.parts.measures.durable(self.number, checkpoint, records, seconds)
 
     def _report(self, writing: asyncio.Task[None]) -> None:
         error = None if writing.cancelled() else writing.exception()
@@ -257,6 +286,7 @@ class OwnedPartition:
         around = self._around
         partition = Partition(around.names.source, self.number, engine, around.parts.encode, around.limits)
         partition.begin_at(saved.next_offset if saved.next_offset is not None else self._began_at, saved.stale)
+        self._durable = saved.next_offset
         if not self._released:
             self._partition = partition
         return len(saved.states)
@@ -266,7 +296,9 @@ class OwnedPartition:
             await asyncio.shield(self._writing)
         checkpoint = partition.take() if partition is not None else None
         if checkpoint is not None:
+            began = time.monotonic()
             await in_thread(self._checkpointer.write, checkpoint)
+            self._note_durable(checkpoint, time.monotonic() - began)
 
     def _new_checkpointer(self) -> Checkpointer:
         around = self._around

@@ -28,6 +28,9 @@ class Engine(Protocol):
     def next_deadline_ms(self) -> int | None:
         """The log time at which something will happen by time alone."""
 
+    def __len__(self) -> int:
+        """How many connections are held."""
+
 
 class OutRecord(Protocol):
     """What an encoder makes of an output; `topic` has no prefix."""
@@ -118,6 +121,16 @@ class Partition:
     def advance(self, offset: int) -> None:
         """Say that there are no records before `offset`."""
         self.next_offset = max(self.next_offset or 0, offset)
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Of outputs that wait for a checkpoint."""
+        return self._bytes
+
+    @property
+    def connections(self) -> int:
+        """How many the engine holds."""
+        return len(self._engine)
 
     @property
     def full(self) -> bool:

@@ -43,6 +43,7 @@ class Partitions:
         self.failure: BaseException | None = None
         self._failed = asyncio.Event()
         self._names = names
+        self._measures = parts.measures
         self._timing = timing
         self._owned: dict[int, OwnedPartition] = {}
         self._ticked: dict[int, float] = {}
@@ -87,6 +88,7 @@ class Partitions:
         if turn != self._turn:
             return  # overtaken by the next rebalance, which has released them
         self._settled = True
+        self._measures.own(owned, ())
         if failures:
             self.fail(failures[0])
         elif owned:
@@ -98,6 +100,7 @@ class Partitions:
         self._turn += 1
         self._settled = False
         owned, self._owned = self._owned, {}
+        self._measures.own((), owned)
         patience_s = None if self.failure is not None else self._timing.release_s
         results = await asyncio.gather(*(one.release(patience_s) for one in owned.values()), return_exceptions=True)
         for result in results:
@@ -141,6 +144,20 @@ class Partitions:
         self._closed = True
         await self.release()
         self._ticker.close()
+
+    def measure(self) -> None:
+        """Bring the measures of where things are up to date."""
+        now_s = time.time()
+        for owned in self._owned.values():
+            owned.measure(self._end(owned.number), now_s)
+
+    def not_ready(self) -> str | None:
+        """Why no records are being read; None where they are."""
+        if self.failure is not None:
+            return str(self.failure)
+        if self._outage is not None:
+            return "no broker can be reached"
+        return None if self._settled else "partitions are being assigned and taken over"
 
     def _written(self) -> int:
         return sum(owned.written for owned in self._owned.values())

@@ -77,6 +77,9 @@ class StandIn:
             return None
         return min(counted.log_time_ms for counted in self._keys.values()) + self._idle_ms
 
+    def __len__(self) -> int:
+        return len(self._keys)
+
     def _forget(self, now_ms: int) -> Iterator[Out]:
         if not self._idle_ms:
             return
@@ -149,6 +152,7 @@ def main() -> int:
     parser.add_argument("--transaction-ms", type=int, default=checkpoint.TRANSACTION_MS)
     parser.add_argument("--watchdog-ms", type=int, default=120_000)
     parser.add_argument("--instance", default="", help="for static membership")
+    parser.add_argument("--web-port", type=int)
     parser.add_argument("--into", help="prefix of the output topics, where it is another than the raw topic's")
     parser.add_argument("--batch", type=int, default=4000, help="records handed over at once")
     parser.add_argument("--chance", type=float, default=1.0)
@@ -167,6 +171,7 @@ def main() -> int:
         tick_interval_ms=200,
         stall_timeout_ms=given.watchdog_ms,
         instance_id=given.instance,
+        web_port=given.web_port,
         fetch=FetchLimits(records=given.batch),
         log_level=given.log_level,
     )
