@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Final
 
 from fleetcap.broker import EmbeddedBroker
@@ -174,15 +173,3 @@ def _let_pass(stage: Stage, seconds: float) -> None:
     while time.monotonic() < until:
         stage.tend()
         time.sleep(0.1)
-
-
-def full_disk(folder: Path, stage: Stage) -> None:
-    """The only broker's disk fills up, the broker ends or is ended, and comes back once there is room again."""
-    (broker,) = stage.cluster.brokers
-    ballast = folder / "ballast"
-    size = os.statvfs(folder)
-    with ballast.open("wb") as file:
-        file.write(b"\0" * (size.f_bavail * size.f_frsize))
-    stage.until(lambda: not broker.running(), 30, tended=False)
-    ballast.unlink()
-    stage.cluster.start(broker)
