@@ -161,7 +161,7 @@ class Redis(Framing):
             turns.ask(Asked(turns.count, name, answers), self._limits.pending)
         message = self._message(direction, value, Role.REQUEST if answers else Role.SINGLE, time_ns)
         message.exchange = turns.count if answers else 0
-        message.body = b" ".join(words)
+        self._show(message, b" ".join(words))
         message.attributes = self._command_attributes(value, name, words)
         if words != value.pieces:
             message.notes = (*message.notes, LEFT_OUT)
@@ -230,7 +230,7 @@ class Redis(Framing):
     def _push(self, direction: Direction, value: Value, kind: str, time_ns: int) -> Message:
         message = self._message(direction, value, Role.SINGLE, time_ns)
         pieces = commands.without_secrets(value.pieces)
-        message.body = b"\n".join(pieces)
+        self._show(message, b"\n".join(pieces))
         attributes: dict[str, Attribute] = {"type": NAMES.get(value.kind, ""), "push": kind, "resp": 3 if value.resp3 else 2}
         channels = pieces[1:-1] if kind in ("message", "pmessage", "smessage") else ()
         if channels:
@@ -244,7 +244,7 @@ class Redis(Framing):
         message = self._message(direction, value, Role.RESPONSE, time_ns)
         message.exchange = front.number if front is not None else 0
         pieces = commands.without_secrets(value.pieces) if value.elements else value.pieces
-        message.body = b"\n".join(pieces)
+        self._show(message, b"\n".join(pieces))
         message.complete = whole and not self.state.turns.doubtful
         if self.state.turns.doubtful:
             message.notes = (*message.notes, AFTER_GAP)
@@ -270,6 +270,12 @@ class Redis(Framing):
         elif value.kind == ord("+") and value.pieces == [b"QUEUED"]:
             attributes["queued"] = True
         return attributes
+
+    def _show(self, message: Message, body: bytes) -> None:
+        """Set the body; what stands between its pieces counts against the limit too."""
+        message.body = body[: self._limits.body]
+        if len(body) > self._limits.body and BODY_CUT not in message.notes:
+            message.notes = (*message.notes, BODY_CUT)
 
     def _message(self, direction: Direction, value: Value, role: Role, time_ns: int) -> Message:
         notes = ((BODY_CUT,) if value.cut else ()) + ((TRUNCATED,) if value.missing else ())
