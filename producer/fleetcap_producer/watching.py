@@ -114,7 +114,7 @@ class LibraryProbes:
         try:
             points = [point for point in LIBRARY_POINTS if point.library == library.kind]
             wrapped = [one for one in WRAPPED if one.library == library.kind]
-            for place in placement.place(library.fd, library.functions, points, wrapped):
+            for place in placement.place(library, points, wrapped):
                 self._attach(place, probed)
         except OSError:
             self._detach(probed)
@@ -212,10 +212,13 @@ class Watcher:
                 return
             with suppress(OSError, elf.ElfError):
                 self._probes.add(libraries.open_library(path, path), lasting=True)
+            for arrived in self._arrivals.wait(0):
+                self._take(arrived)
 
     def _take(self, arrived: Arrived) -> None:
         if arrived.program:
-            self._look_at_program(arrived.pid)
+            if not self._look_at_program(arrived.pid):
+                self._arrivals.forget(arrived.key)
             return
         if not libraries.is_library_name(arrived.name):
             return
@@ -263,19 +266,19 @@ class Watcher:
             if file not in self._refused and (inode is None or inode not in self._probes):
                 self._add(file, library)
 
-    def _look_at_program(self, pid: int) -> None:
-        """A program may contain a TLS library. Most do not, which is remembered until the file changes."""
+    def _look_at_program(self, pid: int) -> bool:
+        """A program may contain a TLS library. Most do not, which is remembered until the file changes. False: it is gone."""
         try:
             status = os.stat(f"/proc/{pid}/exe")  # noqa: PTH116  the link must be followed as it is
         except OSError:
             self._running.pop(pid, None)  # it is gone, or the kernel's own
-            return
+            return False
         inode = Inode(status.st_dev, status.st_ino)
         self._running[pid] = inode
         program = (*inode, status.st_mtime_ns)
         contains = self._programs.get(program)
         if contains is False or (contains and inode in self._probes):
-            return
+            return True
         if len(self._programs) >= _MOST_PROGRAMS:
             self._programs.clear()
         try:
@@ -286,9 +289,11 @@ class Watcher:
             pass  # no TLS library is in it
         except FileNotFoundError:
             del self._programs[program]
+            return False
         except OSError as error:
             self._probes.failed += 1
             _log.warning("the program of process %d cannot be probed: %s", pid, error)
+        return True
 
     def _add(self, file: _File, mapped: Mapped) -> None:
         try:
