@@ -41,6 +41,9 @@ _MOST_PROGRAMS = 4096
 
 _MOST_CLOSERS = 64
 
+# Each takes up to some twenty descriptors, of which a process often may have 1,024; others are probed when they are run.
+_MOST_INSTALLED = 24
+
 _MOST_WAIT_S = 0.2  # in which a stop is not heard
 # A file is mapped microseconds after it is told of, unless its process has to wait for a processor.
 _TRIES = 20
@@ -208,7 +211,7 @@ class Watcher:
     def _add_installed(self) -> None:
         """Programs that contain a TLS library, before they are run: they may be done before they could be looked at."""
         for path in libraries.large_programs():
-            if self._stop.is_set():
+            if self._stop.is_set() or self._probes.attached >= _MOST_INSTALLED:
                 return
             with suppress(OSError, elf.ElfError):
                 self._probes.add(libraries.open_library(path, path), lasting=True)
