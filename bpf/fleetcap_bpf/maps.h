@@ -48,6 +48,15 @@ BPF_TABLE("lru_hash", struct fc_session_key, struct fc_session, sessions, MAX_CO
 BPF_TABLE("lru_hash", u64, struct fc_state, connections, MAX_CONNECTIONS);
 BPF_TABLE("lru_hash", u64, struct fc_socket, sockets, MAX_CONNECTIONS);
 BPF_TABLE("lru_hash", u64, struct thread, threads, 16384);
+/* A goroutine's calls, as a thread's; its address is that of its runtime's g. */
+struct goroutine {
+	u64 g;
+	u32 tgid;
+	u32 padding;
+};
+BPF_TABLE("lru_hash", struct goroutine, struct thread, goroutines, 16384);
+BPF_TABLE("lru_hash", u32, u8, go_processes, 1024);
+
 BPF_TABLE("hash", u64, struct fc_lost_close, lost_closes, 4096);
 BPF_PERCPU_ARRAY(losses, u64, FC_LOSS_COUNT);
 

@@ -30,14 +30,6 @@ static __always_inline void inside_calls(struct thread *thread, u64 sock, s32 fd
 	}
 }
 
-static __always_inline struct thread *calling_thread(void)
-{
-	u64 id = bpf_get_current_pid_tgid();
-	struct thread *thread = threads.lookup(&id);
-
-	return thread && thread->depth ? thread : 0;
-}
-
 #ifdef TASK_REGISTERS
 static u64 (*const current_task_btf)(void) = (void *)158; /* bpf_get_current_task_btf, 5.11 */
 static u64 (*const task_registers)(u64 task) = (void *)175; /* bpf_task_pt_regs, 5.15 */
@@ -49,12 +41,40 @@ static __always_inline s32 descriptor_of(u64 sock)
 
 	return socket_of_fd(fd) == sock ? fd : -1;
 }
+
+#define R14 8 /* in struct pt_regs; Go's system calls leave their goroutine there */
+
+static __always_inline struct thread *calling_goroutine(u32 tgid)
+{
+	struct goroutine key = {};
+
+	if (!go_processes.lookup(&tgid))
+		return 0;
+	key.g = read_u64(task_registers(current_task_btf()) + R14);
+	key.tgid = tgid;
+	return goroutines.lookup(&key);
+}
 #else
+static __always_inline struct thread *calling_goroutine(u32 tgid)
+{
+	return 0;
+}
+
 static __always_inline s32 descriptor_of(u64 sock)
 {
 	return -1;
 }
 #endif
+
+static __always_inline struct thread *calling_thread(void)
+{
+	u64 id = bpf_get_current_pid_tgid();
+	struct thread *thread = threads.lookup(&id);
+
+	if (!thread)
+		thread = calling_goroutine(id >> 32);
+	return thread && thread->depth ? thread : 0;
+}
 
 /* sock:sock_send_length and sock:sock_recv_length (6.3): (struct sock *, int result, int flags) */
 int socket_moved(struct bpf_raw_tracepoint_args *ctx)

@@ -15,5 +15,6 @@
 #include "payload.h"
 #include "openssl.h"
 #include "gnutls.h"
+#include "golang.h"
 #include "sockets.h"
 #include "files.h"

@@ -50,18 +50,44 @@ def functions(fd: int, wanted: Collection[str], required: Collection[str] = ()) 
         raise ElfError(f"not a readable 64-bit ELF file ({error})") from error
 
 
+class Image:
+    """Sections and segments of a mapped file.
+
+    Raises:
+        ElfError: it does not begin as a 64-bit ELF file.
+    """
+
+    def __init__(self, data: mmap.mmap) -> None:
+        header = _HEADER.unpack_from(data)
+        if header[0][:5] != b"\x7fELF\x02":
+            raise ElfError("it does not begin as one")
+        self._data = data
+        self._segments = list(_segments(data, header[5], header[10]))
+        self.sections = [_Section(*_SECTION.unpack_from(data, header[6] + i * _SECTION.size)) for i in range(header[12])]
+        self._names = self.sections[header[13]] if header[13] < len(self.sections) else None
+
+    def section(self, name: bytes) -> "_Section | None":
+        """The section of this name."""
+        for section in self.sections if self._names else ():
+            start = self._names.offset + section.name if self._names else 0
+            if self._data[start : start + len(name) + 1] == name + b"\0":
+                return section
+        return None
+
+    def file_offset(self, address: int) -> int | None:
+        """Where in the file the byte at this address is; None where it is in none of it."""
+        return _file_offset(self._segments, address)
+
+
 def _functions(data: mmap.mmap, wanted: Collection[bytes], required: Collection[bytes]) -> dict[str, int]:
-    header = _HEADER.unpack_from(data)
-    if header[0][:5] != b"\x7fELF\x02":
-        raise ElfError("it does not begin as one")
-    segments = list(_segments(data, header[5], header[10]))
-    sections = [_Section(*_SECTION.unpack_from(data, header[6] + i * _SECTION.size)) for i in range(header[12])]
+    image = Image(data)
+    sections = image.sections
     found: dict[str, int] = {}
     for kind in _SYMBOL_TABLES:
         for section in sections:
             if section.kind == kind:
                 for name, address in _symbols(data, section, sections[section.link], wanted, required):
-                    offset = _file_offset(segments, address)
+                    offset = image.file_offset(address)
                     if offset is not None:
                         found.setdefault(name.decode(), offset)
         if required and found.keys() >= {name.decode() for name in required}:

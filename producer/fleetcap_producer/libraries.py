@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from fleetcap_producer import elf
+from fleetcap_producer import elf, golang
 from fleetcap_producer.errors import TapError
 from fleetcap_producer.points import REQUIRED_SYMBOLS, SYMBOLS
 
@@ -55,6 +55,7 @@ class Library:
     inode: Inode
     fd: int
     functions: dict[str, int] = field(repr=False)  # offset in the file, by symbol
+    ends: dict[str, int] = field(default_factory=dict, repr=False)  # where they end, by symbol; Go only
 
     @property
     def file(self) -> str:
@@ -83,10 +84,14 @@ def open_library(file: str, path: str) -> Library:
     kind = _kind(path)
     fd = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        found = elf.functions(fd, SYMBOLS, REQUIRED_SYMBOLS[kind])
-        _require_symbols(found, kind)
         status = os.fstat(fd)
-        return Library(path, kind, Inode(status.st_dev, status.st_ino), fd, found)
+        inode = Inode(status.st_dev, status.st_ino)
+        found = elf.functions(fd, SYMBOLS, REQUIRED_SYMBOLS[kind])
+        if not found and (go := golang.functions(fd, SYMBOLS)).keys() >= set(REQUIRED_SYMBOLS["go"]):
+            starts, ends = ({name: one[index] for name, one in go.items()} for index in (0, 1))
+            return Library(path, "go", inode, fd, starts, ends)
+        _require_symbols(found, kind)
+        return Library(path, kind, inode, fd, found)
     except BaseException:
         os.close(fd)
         raise

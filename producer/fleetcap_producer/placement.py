@@ -12,7 +12,8 @@ import os
 import platform
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from itertools import takewhile
+from typing import NamedTuple, Protocol
 
 import capstone
 from capstone import x86
@@ -21,6 +22,10 @@ from fleetcap_producer.points import LibraryPoint, Wrapped
 
 _ARGUMENTS = ("rdi", "rsi", "rdx", "rcx", "r8", "r9")  # System V ABI for x86-64, section 3.2.3
 _KEPT = frozenset((*_ARGUMENTS[:4], "rsp"))  # what programs read of a function's entry
+
+# Of Go's convention: the receiver, the slice's address and length, the stack, the goroutine.
+_KEPT_BY_GO = frozenset(("rax", "rbx", "rcx", "rsp", "r14"))
+_PUSH_RBP = 0x55
 
 # How far to look: wrappers take 9 to 11 instructions to reach what they wrap; a function's body, to rule out jumps into its
 # beginning, some hundreds.
@@ -39,12 +44,29 @@ class Placed:
     on_return: bool
 
 
-def place(fd: int, functions: Mapping[str, int], points: Iterable[LibraryPoint], wrapped: Sequence[Wrapped]) -> list[Placed]:
-    """Where to attach each of `points` whose function is among `functions` (offsets in the file `fd`, by symbol).
+class Functions(Protocol):
+    """An open file and offsets in it, by symbol."""
+
+    @property
+    def fd(self) -> int:
+        """Of the file."""
+
+    @property
+    def functions(self) -> Mapping[str, int]:
+        """Where they begin."""
+
+    @property
+    def ends(self) -> Mapping[str, int]:
+        """Where those of Go end."""
+
+
+def place(library: Functions, points: Iterable[LibraryPoint], wrapped: Sequence[Wrapped]) -> list[Placed]:
+    """Where to attach each of `points` whose function `library` has.
 
     In the order of `points`, where those of wrappers give way to those of what they wrap.
     """
-    code = _Code(fd) if platform.machine() == "x86_64" else None
+    functions = library.functions
+    code = _Code(library.fd) if platform.machine() == "x86_64" else None
     inner = {found.offset: (one, found) for one in wrapped if code and (found := _inner(code, functions, one))}
     covered = {symbol for one, _ in inner.values() for symbol in (one.exact, *one.others)}
     placed = [
@@ -54,9 +76,32 @@ def place(fd: int, functions: Mapping[str, int], points: Iterable[LibraryPoint],
     ]
     for point in points:
         start = functions.get(point.symbol)
-        if start is not None and point.symbol not in covered and point.unless not in functions:
+        if code and start is not None and point.symbol in library.ends:
+            placed.extend(_place_go(code, point, start, library.ends[point.symbol]))
+        elif start is not None and point.symbol not in covered and point.unless not in functions:
             placed.append(Placed(point.program, _entry(code, start), point.on_return))
     return placed
+
+
+def _place_go(code: "_Code", point: LibraryPoint, start: int, end: int) -> Iterator[Placed]:
+    """A Go function is entered behind its check of the stack's size, which may begin it anew, and left at each RET."""
+    body = _sweep(code, start, end)
+    if point.on_return:
+        yield from (Placed(point.program, one.offset, on_return=False) for one in body if one.name == "ret")
+        return
+    beginning = takewhile(lambda one: one.raw[0] == _PUSH_RBP or not one.writes & _KEPT_BY_GO, body[:_MOST_STEPS])
+    entry = next((one.offset for one in beginning if one.raw[0] == _PUSH_RBP), start)
+    yield Placed(point.program, entry, on_return=False)
+
+
+def _sweep(code: "_Code", start: int, end: int) -> list["_Instruction"]:
+    """All instructions of a function, if they are known; Go puts no data between them."""
+    found: list[_Instruction] = []
+    at = start
+    while at < end and (one := code.at(at)):
+        found.append(one)
+        at = one.after
+    return found if at >= end else []
 
 
 class _Code:

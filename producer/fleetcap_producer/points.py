@@ -74,6 +74,10 @@ LIBRARY_POINTS = (
     LibraryPoint("gnutls", "gnutls_record_recv_packet", "gnutls_packet_enter"),
     LibraryPoint("gnutls", "gnutls_deinit", "ssl_free_enter"),
     *_call("gnutls_handshake", "gnutls_handshake", "gnutls"),
+    *_call("crypto/tls.(*Conn).Write", "go_write", "go"),
+    *_call("crypto/tls.(*Conn).Read", "go_read", "go"),
+    LibraryPoint("go", "crypto/tls.(*Conn).clientHandshake", "go_handshake_enter"),
+    LibraryPoint("go", "crypto/tls.(*Conn).serverHandshake", "go_handshake_enter"),
 )
 
 # OpenSSL since 1.1.1; since 3.3 with flags before the pointer when writing. BIO_f_ssl calls the inner functions, too.
@@ -92,7 +96,11 @@ PROGRAMS = tuple(
 )
 
 # A library without these is none that can be captured.
-REQUIRED_SYMBOLS = {"openssl": ("SSL_read", "SSL_write"), "gnutls": ("gnutls_record_recv", "gnutls_record_send")}
+REQUIRED_SYMBOLS = {
+    "openssl": ("SSL_read", "SSL_write"),
+    "gnutls": ("gnutls_record_recv", "gnutls_record_send"),
+    "go": ("crypto/tls.(*Conn).Read", "crypto/tls.(*Conn).Write"),
+}
 
 SOCKET_LIFE = (
     KernelPoint("tcp_destroy_sock", "socket_destroy"),

@@ -41,6 +41,9 @@ _MOST_PROGRAMS = 4096
 
 _MOST_CLOSERS = 64
 
+# Each takes up to some twenty descriptors, of which a process often may have 1,024; others are probed when they are run.
+_MOST_INSTALLED = 24
+
 _MOST_WAIT_S = 0.2  # in which a stop is not heard
 # A file is mapped microseconds after it is told of, unless its process has to wait for a processor.
 _TRIES = 20
@@ -114,7 +117,7 @@ class LibraryProbes:
         try:
             points = [point for point in LIBRARY_POINTS if point.library == library.kind]
             wrapped = [one for one in WRAPPED if one.library == library.kind]
-            for place in placement.place(library.fd, library.functions, points, wrapped):
+            for place in placement.place(library, points, wrapped):
                 self._attach(place, probed)
         except OSError:
             self._detach(probed)
@@ -208,14 +211,17 @@ class Watcher:
     def _add_installed(self) -> None:
         """Programs that contain a TLS library, before they are run: they may be done before they could be looked at."""
         for path in libraries.large_programs():
-            if self._stop.is_set():
+            if self._stop.is_set() or self._probes.attached >= _MOST_INSTALLED:
                 return
             with suppress(OSError, elf.ElfError):
                 self._probes.add(libraries.open_library(path, path), lasting=True)
+            for arrived in self._arrivals.wait(0):
+                self._take(arrived)
 
     def _take(self, arrived: Arrived) -> None:
         if arrived.program:
-            self._look_at_program(arrived.pid)
+            if not self._look_at_program(arrived.pid):
+                self._arrivals.forget(arrived.key)
             return
         if not libraries.is_library_name(arrived.name):
             return
@@ -263,19 +269,19 @@ class Watcher:
             if file not in self._refused and (inode is None or inode not in self._probes):
                 self._add(file, library)
 
-    def _look_at_program(self, pid: int) -> None:
-        """A program may contain a TLS library. Most do not, which is remembered until the file changes."""
+    def _look_at_program(self, pid: int) -> bool:
+        """A program may contain a TLS library. Most do not, which is remembered until the file changes. False: it is gone."""
         try:
             status = os.stat(f"/proc/{pid}/exe")  # noqa: PTH116  the link must be followed as it is
         except OSError:
             self._running.pop(pid, None)  # it is gone, or the kernel's own
-            return
+            return False
         inode = Inode(status.st_dev, status.st_ino)
         self._running[pid] = inode
         program = (*inode, status.st_mtime_ns)
         contains = self._programs.get(program)
         if contains is False or (contains and inode in self._probes):
-            return
+            return True
         if len(self._programs) >= _MOST_PROGRAMS:
             self._programs.clear()
         try:
@@ -286,9 +292,11 @@ class Watcher:
             pass  # no TLS library is in it
         except FileNotFoundError:
             del self._programs[program]
+            return False
         except OSError as error:
             self._probes.failed += 1
             _log.warning("the program of process %d cannot be probed: %s", pid, error)
+        return True
 
     def _add(self, file: _File, mapped: Mapped) -> None:
         try:

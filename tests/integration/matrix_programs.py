@@ -4,6 +4,7 @@ Each row says how to run a program; one that is not installed is skipped and say
 """
 
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -51,6 +52,26 @@ asyncio.run(main())
 """
 
 
+GO_CLIENT = """package main
+
+import (
+	"crypto/tls"
+	"io"
+	"net/http"
+	"os"
+)
+
+func main() {
+	transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
+	answer, err := (&http.Client{Transport: transport}).Get(os.Args[1])
+	if err != nil {
+		panic(err)
+	}
+	io.Copy(os.Stdout, answer.Body)
+}
+"""
+
+
 @dataclass(frozen=True)
 class Client:
     """A row: `command` makes the command line that writes the body of a URL to standard output."""
@@ -60,6 +81,19 @@ class Client:
     source: str
     needs: str = "python3"  # found on PATH
     socket: bool = True  # whether the connection's socket must be known
+    built: bool = False  # by the test, so that it never ran before
+
+
+def go_program(folder: Path, source: str, *flags: str) -> str:
+    """Builds a program, once in a folder; the cache of Go's own packages is kept between runs."""
+    file = folder / "main.go"
+    file.write_text(source)
+    program = folder / "program"
+    if program.exists():
+        return str(program)
+    command = ["go", "build", *flags, "-o", str(program), str(file)]
+    subprocess.run(command, check=True, cwd=folder, capture_output=True, timeout=300)
+    return str(program)
 
 
 def need(program: str) -> bool:
@@ -74,4 +108,8 @@ CLIENTS = (
     Client("Python asyncio", lambda url, _: [sys.executable, "-c", PYTHON_ASYNCIO, url], "OPENSSL", socket=False),
     Client("Node https", lambda url, _: ["node", "-e", NODE_HTTPS, url], "OPENSSL", "node", socket=False),
     Client("Node fetch", lambda url, _: ["node", "-e", NODE_FETCH, url], "OPENSSL", "node", socket=False),
+    Client("Go net/http", lambda url, folder: [go_program(folder, GO_CLIENT), url], "GO_TLS", "go", built=True),
+    Client(
+        "Go, stripped", lambda url, folder: [go_program(folder, GO_CLIENT, "-ldflags=-s -w"), url], "GO_TLS", "go", built=True
+    ),
 )

@@ -39,7 +39,8 @@ def build(tmp_path: Path) -> Build:
         fd = os.open(tmp_path / "code.so", os.O_RDONLY)
         try:
             known = elf.functions(fd, ["SSL_read", "SSL_read_ex", "inner"])
-            placed = placement.place(fd, known, POINTS, [READS])
+            library = libraries.Library("code.so", "openssl", libraries.Inode(0, 0), fd, known)
+            placed = placement.place(library, POINTS, [READS])
         finally:
             os.close(fd)
         where: dict[str, list[tuple[str, int, bool]]] = {}
@@ -158,7 +159,7 @@ def test_the_system_library_is_probed_where_it_is_cheap() -> None:
     if not found:
         pytest.skip("no libssl.so.3 on this system")
     library = libraries.open_library(found[0], found[0])
-    placed = placement.place(library.fd, library.functions, LIBRARY_POINTS, WRAPPED)
+    placed = placement.place(library, LIBRARY_POINTS, WRAPPED)
     try:
         for program in ("ssl_read", "ssl_write"):
             (enter,) = [one for one in placed if one.program.startswith(program) and "enter" in one.program]
