@@ -1,7 +1,7 @@
 """What capture costs: a server's HTTPS requests/s without capture, with fleetcap, with an empty pair of probes at the entry
 and return of SSL_read and SSL_write (the least that a tool attached there can cost), and with bcc's own `sslsniff`, in one run.
 
-    .venv/bin/python -m bench.overhead [--server nginx|node|go] [--path small|large] [--rounds 3] [--seconds 5] [--json FILE]
+    .venv/bin/python -m bench.overhead [--path small|large] [--rounds 3] [--seconds 5] [--json FILE]
 
 Needs root, nginx (or node, or go), wrk and bpfcc-tools (Debian). The server has one worker and keeps connections alive; wrk has
 one thread and 32 connections, so client and server share the machine's processors. "fleetcap, server only" is told the server's
