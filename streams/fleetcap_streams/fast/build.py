@@ -30,7 +30,7 @@ def build(folder: Path = HERE) -> Path:
         raise BuildError(f"{include}/Python.h is missing; install python3-dev")
     compiler = shlex.split(sysconfig.get_config_var("CC") or "cc")[0]
     unfinished = target.with_suffix(".new")
-    command = [compiler, "-O2", "-Wall", "-Wextra", "-fPIC", "-shared", f"-I{include}", str(SOURCE), "-o", str(unfinished)]
+    command = [compiler, "-O3", "-Wall", "-Wextra", "-fPIC", "-shared", f"-I{include}", str(SOURCE), "-o", str(unfinished)]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
