@@ -12,7 +12,9 @@ from confluent_kafka import Consumer, Message, Producer, TopicPartition
 from bench.stream.topic import PARTITIONS
 from fleetcap_proto import topics
 from fleetcap_streams.engine.engine import Engine
+from fleetcap_streams.engine.limits import EngineLimits
 from fleetcap_streams.engine.values import Record
+from fleetcap_streams.fast.loading import shortcut
 from fleetcap_streams.outputs.records import Encoder
 from fleetcap_streams.protocols.registry import default_registry
 
@@ -64,7 +66,8 @@ def passing(producer: Producer) -> Work:
 
 def decoding(producer: Producer) -> Work:
     """The worker's engine and outputs, with no states and no transactions."""
-    engines = [Engine(default_registry()) for _ in range(PARTITIONS)]
+    limits = EngineLimits()
+    engines = [Engine(default_registry(), limits, shortcut(limits)) for _ in range(PARTITIONS)]
     encode = Encoder()
 
     def work(message: Message, partition: int) -> None:

@@ -1,6 +1,7 @@
 """`fleetcap doctor`: can this machine capture, is Kafka there, and what to do where not."""
 
 import sys
+from importlib.util import find_spec
 
 from confluent_kafka import KafkaError, KafkaException
 
@@ -19,7 +20,7 @@ def run(settings: Settings) -> int:
     """Print every check and return 0 where this machine can capture, whatever is true of Kafka."""
     checks = run_all()
     console = Console(file=sys.stdout, highlight=False)
-    for check in (*checks, *_kafka(settings)):
+    for check in (*checks, _native(), *_kafka(settings)):
         _print(console, check)
     able = all(check.ok for check in checks)
     console.print("\nThis machine can capture." if able else "\nThis machine cannot capture yet; see the remedies above.")
@@ -31,6 +32,12 @@ def _print(console: Console, check: Check) -> None:
     console.print(f"{mark} {check.name}: ", check.detail, sep="", soft_wrap=True)
     if not check.ok and check.remedy:
         console.print("     → ", check.remedy, sep="", soft_wrap=True, style="yellow")
+
+
+def _native() -> Check:
+    found = find_spec("fleetcap_streams.fast._native") is not None
+    detail = "there: a worker decodes plain HTTP/1 in C" if found else "not there: a worker does all in Python, slower"
+    return Check("native module", found, detail, "install gcc and python3-dev, then `python -m fleetcap_streams.fast.build`")
 
 
 def _kafka(settings: Settings) -> list[Check]:

@@ -3,6 +3,7 @@
 from fleetcap.settings import Settings
 from fleetcap_streams.engine.engine import Engine
 from fleetcap_streams.engine.limits import EngineLimits
+from fleetcap_streams.fast.loading import shortcut
 from fleetcap_streams.outputs.records import Encoder
 from fleetcap_streams.plugins import installed_registry
 from fleetcap_streams.protocols.contract import Limits
@@ -30,7 +31,8 @@ def run(settings: Settings) -> int:
         log_format=settings.log_format,
     )
     encode = Encoder(secrets=settings.secrets, ecapture=settings.ecapture)
-    return run_worker(config, Parts(lambda: Engine(registry, limits), encode))
+    # eCapture's numbering is written by the encoder alone.
+    return run_worker(config, Parts(lambda: Engine(registry, limits, None if settings.ecapture else shortcut(limits)), encode))
 
 
 def engine_limits(settings: Settings) -> EngineLimits:

@@ -13,6 +13,7 @@ from fleetcap_streams.engine.lifecycle import Lifecycle
 from fleetcap_streams.engine.limits import EngineLimits
 from fleetcap_streams.engine.reading import UnreadableRecordError, connection_info, read_batch
 from fleetcap_streams.engine.reassembly import Piece
+from fleetcap_streams.engine.shortcut import Shortcut
 from fleetcap_streams.engine.values import ActivityOut, CloseReason, DeadLetterOut, Output, Record, SecretOut
 from fleetcap_streams.protocols.contract import Direction
 from fleetcap_streams.protocols.registry import Registry
@@ -29,13 +30,14 @@ DIRECTION = (Direction.RECEIVED, Direction.SENT)
 class Engine:
     """All connections of one partition."""
 
-    def __init__(self, registry: Registry, limits: EngineLimits | None = None) -> None:
+    def __init__(self, registry: Registry, limits: EngineLimits | None = None, shortcut: Shortcut | None = None) -> None:
         self._registry = registry
         self._limits = limits or EngineLimits()
         self._idle_ns = self._limits.idle_timeout_ms * 1_000_000
         self._lifecycle = Lifecycle(self._limits)
         self._changed: dict[str, Connection | None] = {}
         self._restored = False
+        self._shortcut = shortcut
 
     def feed(self, records: Iterable[Record]) -> list[Output]:
         """Take the partition's next records and return what they led to, in order.
@@ -48,6 +50,8 @@ class Engine:
         out: list[Output] = []
         for record in records:
             self._advance(record.log_time_ms, out)
+            if self._shortcut is not None and self._take_short(self._shortcut, record, out):
+                continue
             try:
                 batch = read_batch(record, self._limits.record)
             except UnreadableRecordError as error:
@@ -110,13 +114,53 @@ class Engine:
                 return
             connection.offset = record.offset
             self._enter(connection, Phase.ACTIVE if connection.parser else connection.phase, self._lifecycle.now_ms)
-        for event in batch.events:
-            if event.kind == DATA and connection is not None:
-                self._data(connection, event, out)
-            elif event.kind <= CLOSED and connection is not None:
-                self._life(connection, event, out)
-            else:
-                out.append(_fact(batch, event))
+        events = batch.events
+        done, ask, patience = 0, 0, 1
+        while done < len(events):
+            if done >= ask and connection is not None:
+                done = self._skip(connection, record, done, out)
+                ask, patience = done + patience, patience * 2
+                if done == len(events):
+                    break
+            self._event(connection, batch, events[done], out)
+            done += 1
+
+    def _event(self, connection: Connection | None, batch: raw_pb2.RawBatch, event: raw_pb2.RawEvent, out: list[Output]) -> None:
+        if event.kind == DATA and connection is not None:
+            self._data(connection, event, out)
+        elif event.kind <= CLOSED and connection is not None:
+            self._life(connection, event, out)
+        else:
+            out.append(_fact(batch, event))
+
+    def _take_short(self, shortcut: Shortcut, record: Record, out: list[Output]) -> bool:
+        """Take a record without reading it, where the shortcut can take all of it."""
+        key, value = record.key, record.value
+        if key is None or value is None or len(value) > self._limits.record:
+            return False
+        connection = self._lifecycle.by_uuid.get(key.decode("utf-8", "replace"))
+        if connection is None or connection.parser is None or connection.offset >= record.offset:
+            return False
+        taken = shortcut.take(connection, value, 0)
+        if taken is None or taken.until < taken.events:
+            return False
+        connection.offset = record.offset
+        self._enter(connection, Phase.ACTIVE, self._lifecycle.now_ms)
+        shortcut.apply(connection, taken)
+        out.append(taken.output)
+        return True
+
+    def _skip(self, connection: Connection, record: Record, done: int, out: list[Output]) -> int:
+        """Let the shortcut take what it can of a record that was read, from an event on; returns the next one to look at."""
+        if self._shortcut is None or connection.parser is None or not record.value:
+            return done
+        taken = self._shortcut.take(connection, record.value, done)
+        if taken is None:
+            return done
+        self._shortcut.apply(connection, taken)
+        out.append(taken.output)
+        until: int = taken.until
+        return until
 
     def _connection(self, batch: raw_pb2.RawBatch, out: list[Output]) -> Connection:
         connection = self._lifecycle.by_uuid.get(batch.connection.uuid)

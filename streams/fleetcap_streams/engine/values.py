@@ -150,4 +150,13 @@ class DeadLetterOut:
     reason: str
 
 
-Output: TypeAlias = MessageOut | ExchangeOut | ConnectionOut | ActivityOut | SecretOut | DeadLetterOut
+@dataclass(slots=True)
+class EncodedOut:
+    """Whole exchanges of a connection as the serialized records of their messages and of themselves, each in order."""
+
+    connection: ConnectionInfo
+    messages: list[bytes]
+    exchanges: list[bytes]
+
+
+Output: TypeAlias = EncodedOut | MessageOut | ExchangeOut | ConnectionOut | ActivityOut | SecretOut | DeadLetterOut

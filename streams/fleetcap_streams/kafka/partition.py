@@ -10,7 +10,7 @@ from operator import attrgetter
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from fleetcap_streams.engine.values import Output, Record
-from fleetcap_streams.kafka.outgoing import Outgoing, Source, fit
+from fleetcap_streams.kafka.outgoing import DEFAULT_LIMIT, Outgoing, Source, fit
 
 
 class Engine(Protocol):
@@ -165,9 +165,12 @@ class Partition:
         timestamp_ms = max(record.log_time_ms, 0)
         for one in self._encode(output, source):
             outgoing = Outgoing(one.topic, one.key, one.value, tuple(one.headers), timestamp_ms)
-            outgoing = fit(outgoing, source, self._limits.topics)
+            size = outgoing.size()
+            if size > self._limits.topics.get(one.topic, DEFAULT_LIMIT):
+                outgoing = fit(outgoing, source, self._limits.topics)
+                size = outgoing.size()
             self._outputs.append(outgoing)
-            self._bytes += outgoing.size()
+            self._bytes += size
 
     def _states(self) -> Iterator[tuple[bytes, bytes | None]]:
         stale, self._stale = self._stale, []

@@ -10,6 +10,7 @@ from fleetcap_streams.engine.values import (
     ActivityOut,
     ConnectionOut,
     DeadLetterOut,
+    EncodedOut,
     ExchangeOut,
     MessageOut,
     Output,
@@ -66,6 +67,10 @@ class Encoder:
             case ExchangeOut():
                 value = self._wire.exchange(output)
                 return [OutRecord(topics.EXCHANGES, output.connection.uuid.encode(), value)]
+            case EncodedOut():
+                uuid = output.connection.uuid.encode()
+                records = [OutRecord(topics.EVENTS, uuid, value) for value in output.messages]
+                return records + [OutRecord(topics.EXCHANGES, uuid, value) for value in output.exchanges]
             case ConnectionOut():
                 value = self._wire.connection_record(output)
                 return [OutRecord(topics.CONNECTIONS, output.connection.uuid.encode(), value)]

@@ -60,7 +60,7 @@ class Wire:
     def log_entry(self, output: MessageOut) -> bytes:
         """A `LogEntry` with its event."""
         info, message = output.connection, output.message
-        before, after = self._event_parts(info, message)
+        before, after = self.event_parts(info, message)
         head, body = message.head, message.body
         payload = as_payload(head, body)
         time_ns = min(message.start_ns, messages.INT64_MAX)
@@ -84,7 +84,7 @@ class Wire:
         """An `Exchange`."""
         info, latency_ns = output.connection, output.latency_ns
         first = output.response or output.request
-        before, after = self._exchange_parts(info, first.protocol if first else "")
+        before, after = self.exchange_parts(info, first.protocol if first else "")
         parts = [before, _number(b"\x20", output.number), after]
         if output.request is not None:
             parts.append(_part(b"\x4a", self.message(output.request)))
@@ -137,7 +137,7 @@ class Wire:
         whole = self.message(message, 0 if message.head else len(message.body))
         return _part(b"\x92\x01", whole + _number(b"\x70", output.number)) + (b"" if message.head else b"\x98\x01\x01") + who
 
-    def _event_parts(self, info: ConnectionInfo, message: Message) -> tuple[bytes, bytes]:
+    def event_parts(self, info: ConnectionInfo, message: Message) -> tuple[bytes, bytes]:
         """Fields 2 to 9, and 12 and 13."""
         key = (info.uuid, info.revision, message.direction, message.tid, message.comm)
         found = self._events.get(key)
@@ -151,7 +151,7 @@ class Wire:
             _remember(self._events, key, found)
         return found
 
-    def _exchange_parts(self, info: ConnectionInfo, protocol: str) -> tuple[bytes, bytes]:
+    def exchange_parts(self, info: ConnectionInfo, protocol: str) -> tuple[bytes, bytes]:
         """Fields 1 to 3, and 5 to 8."""
         key = (info.uuid, info.revision, protocol)
         found = self._ends.get(key)

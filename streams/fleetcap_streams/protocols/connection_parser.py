@@ -109,6 +109,10 @@ class ConnectionParser:
             return self._recover(error, (direction, chunk, time_ns), todo) + self._feed(todo)
         return self._renumbered(messages) if self._base else messages
 
+    def in_charge(self) -> Parser | None:
+        """The parser that is given things as they come; None: there are reasons why it cannot be, or nobody knows yet."""
+        return self._parser if self._settled and not self._base else None
+
     def _introduced(self, direction: Direction, chunk: Chunk, time_ns: int) -> list[Item]:
         """Something that happened, behind the gap that comes before all else in a direction of a joined connection."""
         if direction not in self._unseen:

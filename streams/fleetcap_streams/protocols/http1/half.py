@@ -48,6 +48,17 @@ class Half:
         """It waits to hear which protocol goes on."""
         return self._flow.step is Step.HELD
 
+    def at_rest(self) -> bool:
+        """Whether what comes next begins a message and nothing is noted on it."""
+        flow = self._flow
+        quiet = flow.open is None and not flow.said and not flow.checked and not flow.out
+        return flow.step is Step.HEAD and quiet and flow.quick_allowed and not flow.backlog.buffer and not flow.backlog.ends
+
+    def skip_whole(self, time_ns: int) -> None:
+        """Whole messages came that somebody else has read; 0: none did."""
+        if time_ns:
+            self._flow.backlog.now = time_ns
+
     def feed(self, data: bytes, now: int) -> list[Message]:
         """Take bytes."""
         self._take(data, now)

@@ -44,6 +44,11 @@ class Pairing:
         self.token: str | None = None  # the answer was yes, and this is the new protocol
         self.attention = False  # `held` or `token` has changed
 
+    def at_rest(self) -> bool:
+        """Whether nobody waits for an answer and no loss is in doubt."""
+        waiting = self.waiting[0] or self.waiting[1] or self.held or self.token is not None
+        return not (waiting or any(self.overflow) or any(self.doubtful) or self.attention)
+
     def request(self, direction: Direction, kind: Kind) -> tuple[int, bool]:
         """A request's exchange, and whether its response will find it."""
         doubtful = self.doubtful[direction ^ 1]

@@ -42,6 +42,16 @@ class Http1Parser:
             messages = self._attend(direction, messages)
         return messages
 
+    def at_rest(self) -> bool:
+        """Whether nothing is under way or in doubt: what comes next begins a message, in either direction."""
+        return self._pairing.at_rest() and self._halves[0].at_rest() and self._halves[1].at_rest()
+
+    def skip_whole(self, requests: int, times_ns: tuple[int, int]) -> None:
+        """Go on behind whole exchanges that somebody else has read; the last bytes of each direction came then, 0: none did."""
+        self._pairing.last += requests
+        for half, time_ns in zip(self._halves, times_ns, strict=True):
+            half.skip_whole(time_ns)
+
     def _attend(self, direction: Direction, messages: list[Message]) -> list[Message]:
         while self._pairing.attention:
             self._pairing.attention = False
