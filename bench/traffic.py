@@ -15,6 +15,23 @@ RESPONSE = (
 )
 
 
+def data_record(uuid: str, number: int, spoken: list[tuple[common_pb2.Direction, bytes]]) -> bytes:
+    """A record with the first bytes of a connection, an event for each piece."""
+    batch = raw_pb2.RawBatch(node_id="node", boot_id="boot", event_count=len(spoken))
+    batch.connection.uuid, batch.connection.sock, batch.connection.process.pid = uuid, 0xFFFF888000000000 + number, 7
+    positions = [0, 0]
+    for place, (direction, payload) in enumerate(spoken):
+        batch.events.add(
+            kind=raw_pb2.EVENT_KIND_DATA,
+            timestamp_ns=START_NS + place * 1_000_000,
+            direction=direction,
+            position=positions[direction],
+            payload=payload,
+        )
+        positions[direction] += len(payload)
+    return batch.SerializeToString()
+
+
 class Connection:
     """One connection that goes on and on."""
 

@@ -85,6 +85,11 @@ class Connection:
         self.exchanges: Exchanges | None = None
 
     @property
+    def uuid(self) -> str:
+        """The connection's UUID."""
+        return self.info.uuid
+
+    @property
     def socket_life(self) -> bool:
         """Whether a destroy event is to end it. What comes after the destroy can only end by being idle."""
         return bool(self.info.sock) and not self.destroyed

@@ -9,12 +9,13 @@ from collections.abc import Iterable, Iterator
 from fleetcap_proto.v1 import activity_pb2, raw_pb2, secrets_pb2
 from fleetcap_streams.engine import state
 from fleetcap_streams.engine.connection import Connection, Phase
-from fleetcap_streams.engine.lifecycle import Lifecycle
+from fleetcap_streams.engine.lifecycle import Held, Lifecycle
 from fleetcap_streams.engine.limits import EngineLimits
 from fleetcap_streams.engine.reading import UnreadableRecordError, connection_info, read_batch
 from fleetcap_streams.engine.reassembly import Piece
 from fleetcap_streams.engine.shortcut import Shortcut
-from fleetcap_streams.engine.values import ActivityOut, CloseReason, DeadLetterOut, Output, Record, SecretOut
+from fleetcap_streams.engine.state import Frozen
+from fleetcap_streams.engine.values import ActivityOut, CloseReason, ConnectionInfo, DeadLetterOut, Output, Record, SecretOut
 from fleetcap_streams.protocols.contract import Direction
 from fleetcap_streams.protocols.registry import Registry
 
@@ -37,6 +38,7 @@ class Engine:
         self._lifecycle = Lifecycle(self._limits)
         self._changed: dict[str, Connection | None] = {}
         self._restored = False
+        self.unreadable = 0  # saved states that could not be gone on from
         self._shortcut = shortcut
 
     def feed(self, records: Iterable[Record]) -> list[Output]:
@@ -63,22 +65,35 @@ class Engine:
     def drain(self) -> list[Output]:
         """End every connection because the input has ended for good. A worker that stops never calls this."""
         out: list[Output] = []
-        for connection in list(self._lifecycle.by_uuid.values()):
+        for held in list(self._lifecycle.by_uuid.values()):
+            connection = self._thawed(held)
             if connection.parser is not None:
                 connection.end(CloseReason.INPUT_ENDED, out)
             self._forget(connection)
         return out
 
     def changed(self) -> Iterator[tuple[str, bytes | None]]:
-        """States by connection UUID that changed since the last call; None: the connection is over and forgotten."""
+        """States by connection UUID that changed since the last call; None: the connection is over and forgotten.
+
+        Of a connection that is silent by now, only what is saved here is kept, until it is heard of again.
+        """
         changed, self._changed = self._changed, {}
         for uuid, connection in changed.items():
-            yield uuid, None if connection is None else state.save(connection)
+            if connection is None:
+                yield uuid, None
+                continue
+            saved = state.save(connection)
+            if connection.phase is not Phase.ACTIVE:
+                self._lifecycle.replace(Frozen(uuid, connection.phase, connection.since_ms, connection.offset, saved))
+            yield uuid, saved
 
     def restore(self, uuid: str, saved: bytes) -> None:
-        """Take back what `changed` once gave. All of a partition's states come before its first record."""
-        connection = state.load(uuid, saved, self._registry, self._limits)
-        self._lifecycle.enter(connection, connection.phase, connection.since_ms)
+        """Take back what `changed` once gave. All of a partition's states come before its first record.
+
+        Raises:
+            UnreadableStateError: it was saved in another form.
+        """
+        self._lifecycle.hold(state.frozen(uuid, saved))
         self._restored = True
 
     def next_deadline_ms(self) -> int | None:
@@ -90,19 +105,22 @@ class Engine:
         return len(self._lifecycle.by_uuid)
 
     def _advance(self, log_time_ms: int, out: list[Output]) -> None:
-        for connection in self._lifecycle.due(log_time_ms):
-            match connection.phase:
-                case Phase.ACTIVE if connection.socket_life:
-                    connection.idle(out)
-                    self._enter(connection, Phase.QUIET, connection.since_ms)
-                case Phase.ACTIVE:
-                    connection.end(CloseReason.IDLE, out)
-                    self._enter(connection, Phase.ENDED, self._lifecycle.now_ms)
-                case Phase.QUIET:
-                    connection.end(CloseReason.DESTROY_LOST, out)
-                    self._enter(connection, Phase.LOST, self._lifecycle.now_ms)
-                case Phase.ENDED | Phase.LOST:
-                    self._forget(connection)
+        for held in self._lifecycle.due(log_time_ms):
+            if held.phase >= Phase.ENDED:
+                self._forget(held)
+            else:
+                self._fall_silent(self._thawed(held), out)
+
+    def _fall_silent(self, connection: Connection, out: list[Output]) -> None:
+        if connection.phase is Phase.QUIET:
+            connection.end(CloseReason.DESTROY_LOST, out)
+            self._enter(connection, Phase.LOST, self._lifecycle.now_ms)
+        elif connection.socket_life:
+            connection.idle(out)
+            self._enter(connection, Phase.QUIET, connection.since_ms)
+        else:
+            connection.end(CloseReason.IDLE, out)
+            self._enter(connection, Phase.ENDED, self._lifecycle.now_ms)
 
     def _take(self, record: Record, batch: raw_pb2.RawBatch, out: list[Output]) -> None:
         if batch.HasField("tick"):
@@ -138,8 +156,11 @@ class Engine:
         key, value = record.key, record.value
         if key is None or value is None or len(value) > self._limits.record:
             return False
-        connection = self._lifecycle.by_uuid.get(key.decode("utf-8", "replace"))
-        if connection is None or connection.parser is None or connection.offset >= record.offset:
+        held = self._lifecycle.by_uuid.get(key.decode("utf-8", "replace"))
+        if held is None or held.offset >= record.offset:
+            return False
+        connection = self._thawed(held)
+        if connection.parser is None:
             return False
         taken = shortcut.take(connection, value, 0)
         if taken is None or taken.until < taken.events:
@@ -163,11 +184,12 @@ class Engine:
         return until
 
     def _connection(self, batch: raw_pb2.RawBatch, out: list[Output]) -> Connection:
-        connection = self._lifecycle.by_uuid.get(batch.connection.uuid)
-        if connection is None:
+        held = self._lifecycle.by_uuid.get(batch.connection.uuid)
+        if held is None:
             self._make_room(out)
-            connection = Connection(connection_info(batch), self._registry)
-        elif connection.info.revision < batch.connection.revision:
+            return Connection(connection_info(batch), self._registry)
+        connection = self._thawed(held)
+        if connection.info.revision < batch.connection.revision:
             connection.info = connection_info(batch)
         return connection
 
@@ -206,7 +228,7 @@ class Engine:
 
     def _make_room(self, out: list[Output]) -> None:
         while len(self._lifecycle.by_uuid) >= self._limits.connections:
-            connection = self._lifecycle.longest_quiet()
+            connection = self._thawed(self._lifecycle.longest_quiet())
             if connection.parser is not None:
                 connection.end(CloseReason.OVER_LIMIT, out)
             self._forget(connection)
@@ -215,9 +237,23 @@ class Engine:
         self._lifecycle.enter(connection, phase, since_ms)
         self._changed[connection.info.uuid] = connection
 
-    def _forget(self, connection: Connection) -> None:
-        self._lifecycle.forget(connection)
-        self._changed[connection.info.uuid] = None
+    def _forget(self, held: Held) -> None:
+        self._lifecycle.forget(held)
+        self._changed[held.uuid] = None
+
+    def _thawed(self, held: Held) -> Connection:
+        """The connection itself, in its place."""
+        if isinstance(held, Connection):
+            return held
+        try:
+            connection = state.load(held.uuid, held.saved, self._registry, self._limits)
+        except ValueError:  # a parser's part is of another version, or its protocol is not known here: begin as if joined
+            self.unreadable += 1
+            connection = Connection(ConnectionInfo(held.uuid, revision=-1, joined=True), self._registry)
+            connection.phase, connection.since_ms, connection.offset = held.phase, held.since_ms, held.offset
+            connection.segment = 1
+        self._lifecycle.replace(connection)
+        return connection
 
 
 def _fact(batch: raw_pb2.RawBatch, event: raw_pb2.RawEvent) -> Output:

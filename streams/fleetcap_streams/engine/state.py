@@ -1,7 +1,7 @@
 """A connection as bytes and back: what a checkpoint writes and a restart reads.
 
-The form is MessagePack: a version, then the fields in order. A state is bounded because everything in it is: the window of
-reassembly, the parser's snapshot, the bodies held by open exchanges.
+The form is MessagePack: a version, what the lifecycle needs, then the fields in order. A state is bounded because everything
+in it is: the window of reassembly, the parser's snapshot, the bodies held by open exchanges.
 """
 
 from dataclasses import fields
@@ -18,11 +18,9 @@ from fleetcap_streams.protocols.connection_parser import ConnectionParser
 from fleetcap_streams.protocols.contract import Direction, Http, Message, Role
 from fleetcap_streams.protocols.registry import Registry
 
-VERSION = 1
+VERSION = 2
 # What is saved as it stands; the rest needs a form of its own.
 PLAIN = (
-    "since_ms",
-    "offset",
     "opened_ns",
     "last_ns",
     "segment",
@@ -33,7 +31,9 @@ PLAIN = (
     "spoken",
     "notes",
 )
-INFO = tuple(field.name for field in fields(ConnectionInfo))
+# By place, since the names would be half of the state of a silent connection: new fields go to the end.
+INFO = tuple(field.name for field in fields(ConnectionInfo) if field.name != "uuid")
+LABELS, LOCAL, REMOTE = (INFO.index(name) for name in ("labels", "local", "remote"))
 TOTALS = tuple(field.name for field in fields(Totals))
 MESSAGE = tuple(field.name for field in fields(Message))
 HTTP = tuple(field.name for field in fields(Http))
@@ -43,13 +43,49 @@ class UnreadableStateError(ValueError):
     """A saved state is of another version of fleetcap."""
 
 
+class Frozen(msgspec.Struct, gc=False):
+    """A connection of which there is a saved state, and of it only what the lifecycle asks for."""
+
+    uuid: str
+    phase: Phase
+    since_ms: int
+    offset: int  # of the last record that touched it
+    saved: bytes
+
+
+_FORM = msgspec.msgpack.Decoder(
+    tuple[int, int, int, int, msgspec.Raw, msgspec.Raw, msgspec.Raw, msgspec.Raw, msgspec.Raw, msgspec.Raw]
+)
+
+
+def frozen(uuid: str, saved: bytes) -> Frozen:
+    """What `save` saved, without making a connection of it.
+
+    Raises:
+        UnreadableStateError: it was saved in another form.
+    """
+    try:
+        version, phase, since_ms, offset, *_ = _FORM.decode(saved)
+    except msgspec.DecodeError as error:
+        raise UnreadableStateError(f"connection {uuid}: not a state that fleetcap saved") from error
+    _check(uuid, version)
+    return Frozen(uuid, Phase(phase), since_ms, offset, saved)
+
+
+def _check(uuid: str, version: int) -> None:
+    if version != VERSION:
+        raise UnreadableStateError(f"connection {uuid}: state version {version}, this fleetcap reads {VERSION}")
+
+
 def save(connection: Connection) -> bytes:
     """The connection's state, without its UUID."""
     return msgspec.msgpack.encode(
         (
             VERSION,
-            _save_info(connection.info),
             int(connection.phase),
+            connection.since_ms,
+            connection.offset,
+            _save_info(connection.info),
             [getattr(connection, name) for name in PLAIN],
             [_save_stream(stream) for stream in connection.streams],
             connection.threads,
@@ -65,11 +101,10 @@ def load(uuid: str, saved: bytes, registry: Registry, limits: EngineLimits) -> C
     Raises:
         UnreadableStateError: it was saved in another form.
     """
-    version, info, phase, plain, streams, threads, parser, exchanges = msgspec.msgpack.decode(saved)
-    if version != VERSION:
-        raise UnreadableStateError(f"connection {uuid}: state version {version}, this fleetcap reads {VERSION}")
-    connection = Connection(_load_info(info), registry)
-    connection.phase = Phase(phase)
+    version, phase, since_ms, offset, info, plain, streams, threads, parser, exchanges = msgspec.msgpack.decode(saved)
+    _check(uuid, version)
+    connection = Connection(_load_info(uuid, info), registry)
+    connection.phase, connection.since_ms, connection.offset = Phase(phase), since_ms, offset
     for name, value in zip(PLAIN, plain, strict=True):
         setattr(connection, name, value)
     connection.streams = (_load_stream(streams[0]), _load_stream(streams[1]))
@@ -86,18 +121,18 @@ def _values(thing: object, names: tuple[str, ...]) -> list[Any]:
     return [getattr(thing, name) for name in names]
 
 
-def _save_info(info: ConnectionInfo) -> dict[str, Any]:
-    values = dict(zip(INFO, _values(info, INFO), strict=True))
-    values["local"] = (info.local.ip, info.local.port)
-    values["remote"] = (info.remote.ip, info.remote.port)
+def _save_info(info: ConnectionInfo) -> list[Any]:
+    values = _values(info, INFO)
+    values[LOCAL] = (info.local.ip, info.local.port)
+    values[REMOTE] = (info.remote.ip, info.remote.port)
     return values
 
 
-def _load_info(values: dict[str, Any]) -> ConnectionInfo:
-    values["local"] = Endpoint(*values["local"])
-    values["remote"] = Endpoint(*values["remote"])
-    values["labels"] = tuple((name, value) for name, value in values["labels"])
-    return ConnectionInfo(**values)
+def _load_info(uuid: str, values: list[Any]) -> ConnectionInfo:
+    values[LOCAL] = Endpoint(*values[LOCAL])
+    values[REMOTE] = Endpoint(*values[REMOTE])
+    values[LABELS] = tuple((name, value) for name, value in values[LABELS])
+    return ConnectionInfo(uuid, *values)
 
 
 def _save_stream(stream: Stream) -> tuple[int, list[Any], list[Piece]]:

@@ -115,6 +115,18 @@ def test_a_worker_that_takes_over_from_the_saved_states_goes_on_as_if_nothing_ha
     assert per_connection == by_connection(whole(records))
 
 
+@given(logs(), st.data())
+@settings(max_examples=150)
+def test_checkpoints_change_nothing(records: list[Record], data: st.DataObject):
+    """After one, silent connections are nothing but their saved states until they are heard of again."""
+    engine, out = Engine(default_registry()), []
+    for record in records:
+        out += engine.feed([record])
+        if data.draw(st.booleans()):
+            list(engine.changed())
+    assert [plain(output) for output in out + engine.drain()] == whole(records)
+
+
 def by_connection(outputs: list[Any]) -> dict[str, list[Any]]:
     """Order is promised within a connection; across connections only while nobody is replaced."""
     parts: dict[str, list[Any]] = {}
