@@ -4,6 +4,8 @@ import json
 import os
 import signal
 from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
@@ -21,8 +23,9 @@ IMPATIENT: Final = {
 class Cluster:
     """Brokers that share everything; of three, each topic's partition stands on all and two must have it."""
 
-    def __init__(self, size: int, heap_mb: int = 384) -> None:
-        self.brokers = [EmbeddedBroker(options) for options in _options(size, heap_mb)]
+    def __init__(self, size: int, heap_mb: int = 384, data: Path | None = None) -> None:
+        """`data`: where a single broker keeps its own; otherwise in temporary folders."""
+        self.brokers = [EmbeddedBroker(replace(options, data=data)) for options in _options(size, heap_mb)]
 
     def __enter__(self) -> Self:
         with ExitStack() as undo:
