@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from fleetcap_streams.protocols import dns, http2, mysql, postgresql, raw, redis, websocket
+from fleetcap_streams.protocols import dns, http2, mongodb, mysql, postgresql, raw, redis, websocket
 from fleetcap_streams.protocols.contract import ProtocolSpec
 from fleetcap_streams.protocols.errors import RegistryError
 from fleetcap_streams.protocols.http1.open_message import NAME as HTTP1
@@ -69,6 +69,7 @@ def default_registry() -> Registry:
             # Before HTTP/1, which on a joined connection waits for a head for long, and would keep HTTP/2 waiting too.
             http2.SPEC,
             ProtocolSpec(HTTP1, probe_http1, Http1Parser, Http1Parser.restore),
+            mongodb.SPEC,
             dns.SPEC,
             mysql.SPEC,
             postgresql.SPEC,

@@ -1,6 +1,7 @@
 """Conversations to try parsers on, and the small builders they are made of."""
 
-from struct import pack
+import zlib
+from struct import pack, unpack
 
 from tests.streams.protocols.tapping import CLIENT, SERVER, Conversation
 
@@ -179,4 +180,84 @@ MYSQL: Conversation = (
     (CLIENT, packet(0, b"\3select 4")),
     (SERVER, packets(b"\1", column(b"4", 8), eof(), short(b"4"), eof())),
     (CLIENT, packet(0, b"\1")),
+)
+
+
+def bson(*members: tuple[bytes, object]) -> bytes:
+    """A document of whole numbers, strings, bytes and documents; a list stands for an array."""
+    kinds = {int: 0x10, str: 2, bytes: 5, tuple: 3, list: 4}
+    body = b"".join(bytes([kinds[type(value)]]) + name + b"\0" + bson_value(value) for name, value in members)
+    return pack("<i", len(body) + 5) + body + b"\0"
+
+
+def bson_value(value: object) -> bytes:
+    match value:
+        case int():
+            return pack("<i", value)
+        case str():
+            return pack("<i", len(value.encode()) + 1) + value.encode() + b"\0"
+        case bytes():
+            return pack("<iB", len(value), 0) + value
+        case list():
+            return bson(*((str(place).encode(), each) for place, each in enumerate(value)))
+        case tuple():
+            return bson(*value)
+    raise TypeError
+
+
+def mongo(code: int, request: int, response_to: int, body: bytes) -> bytes:
+    return pack("<iiii", len(body) + 16, request, response_to, code) + body
+
+
+def op_msg(request: int, response_to: int, *members: tuple[bytes, object], flags: int = 0, **sequences: list[bytes]) -> bytes:
+    """An OP_MSG of one body and document sequences."""
+    body = pack("<I", flags) + b"\0" + bson(*members)
+    for name, documents in sequences.items():
+        section = name.encode() + b"\0" + b"".join(documents)
+        body += b"\1" + pack("<i", len(section) + 4) + section
+    return mongo(2013, request, response_to, body)
+
+
+def op_compressed(compressor: int, message: bytes, packed: bytes) -> bytes:
+    """The same message, compressed; `packed`: what becomes of all behind its header."""
+    size, request, response_to, code = unpack("<iiii", message[:16])
+    return mongo(2012, request, response_to, pack("<iiB", code, size - 16, compressor) + packed)
+
+
+_OK = (b"ok", 1)
+_HELLO = op_msg(9, 0, (b"hello", 1), (b"$db", "admin"))
+_SASL = (b"saslStart", 1), (b"mechanism", "PLAIN"), (b"payload", b"\0app\0hunter2")
+_FIND = op_msg(15, 0, (b"find", "c"), (b"filter", ((b"a", 1),)), (b"$db", "test"))
+_FOUND = op_msg(95, 15, (b"cursor", ((b"firstBatch", [((b"a", 1),)] * 3), (b"id", 77), (b"ns", "test.c"))), _OK)
+MONGODB: Conversation = (
+    (
+        CLIENT,
+        mongo(
+            2004,
+            7,
+            0,
+            pack("<I", 4) + b"admin.$cmd\0" + pack("<ii", 0, -1) + bson((b"isMaster", 1), (b"speculativeAuthenticate", _SASL)),
+        ),
+    ),
+    (SERVER, mongo(1, 90, 7, pack("<IqII", 8, 0, 0, 1) + bson((b"maxWireVersion", 17), _OK))),
+    (CLIENT, op_msg(8, 0, *_SASL, (b"$db", "admin"))),
+    (SERVER, op_msg(91, 8, (b"conversationId", 1), (b"done", 0), (b"payload", b"hunter2"), _OK)),
+    (CLIENT, op_msg(11, 0, (b"createUser", "u"), (b"pwd", "hunter2"), (b"roles", []), (b"$db", "test"))),
+    (SERVER, op_msg(92, 11, (b"ok", 0), (b"errmsg", "not allowed"), (b"code", 13), (b"codeName", "Unauthorized"))),
+    (
+        CLIENT,
+        op_msg(12, 0, (b"insert", "c"), (b"$db", "test"), documents=[bson((b"a", 1)), bson((b"a", 2))])
+        + op_compressed(2, _HELLO, zlib.compress(_HELLO[16:])),
+    ),
+    (SERVER, op_msg(93, 9, (b"me", "x"), _OK) + op_msg(94, 12, (b"n", 2), _OK)),
+    (CLIENT, _FIND),
+    (SERVER, op_compressed(2, _FOUND, zlib.compress(_FOUND[16:]))),
+    (CLIENT, op_msg(16, 0, (b"getMore", 77), (b"collection", "c"), (b"$db", "test"))),
+    (SERVER, op_msg(96, 16, (b"cursor", ((b"nextBatch", []), (b"id", 0))), _OK)),
+    (CLIENT, op_msg(17, 0, (b"ping", 1), (b"$db", "test"))),
+    (SERVER, op_msg(97, 17, _OK)),
+    (CLIENT, op_msg(18, 0, (b"count", "c"), (b"$db", "test"))),
+    (SERVER, op_msg(98, 18, (b"n", 4), _OK)),
+    (CLIENT, op_msg(19, 0, (b"drop", "c"), (b"$db", "test"))),
+    (SERVER, op_msg(99, 19, (b"ns", "test.c"), _OK)),
 )

@@ -1,6 +1,7 @@
 """What holds for every framed protocol: whatever a tap misses, however it is cut, nothing wrong is reported as certain."""
 
 import sys
+import zlib
 from random import Random
 
 import pytest
@@ -9,10 +10,11 @@ from hypothesis import strategies as st
 
 from fleetcap_streams.protocols.contract import Chunk, Direction, End, Gap, Limits, Opening, ProtocolSpec, Role, Score
 from fleetcap_streams.protocols.errors import SnapshotError
+from fleetcap_streams.protocols.mongodb import SPEC as MONGODB_SPEC
 from fleetcap_streams.protocols.mysql import SPEC as MYSQL_SPEC
 from fleetcap_streams.protocols.postgresql import SPEC as POSTGRESQL_SPEC
 from fleetcap_streams.protocols.redis import SPEC as REDIS_SPEC
-from tests.streams.protocols.conversations import MYSQL, POSTGRESQL, REDIS, command
+from tests.streams.protocols.conversations import MONGODB, MYSQL, POSTGRESQL, REDIS, bson, command, op_compressed, op_msg
 from tests.streams.protocols.tapping import (
     CLIENT,
     JOINED,
@@ -33,6 +35,7 @@ SPOKEN = {
     "redis": (REDIS_SPEC, REDIS),
     "postgresql": (POSTGRESQL_SPEC, POSTGRESQL),
     "mysql": (MYSQL_SPEC, MYSQL),
+    "mongodb": (MONGODB_SPEC, MONGODB),
 }
 each_protocol = pytest.mark.parametrize(("spec", "conversation"), SPOKEN.values(), ids=SPOKEN)
 
@@ -171,6 +174,16 @@ BOMBS = {
         b"\x16\0\0\0\3x",
         b"\0\0\0\x78\x9c",
     ],
+    "mongodb": [
+        ping := op_msg(7, 0, (b"ping", 1), (b"$db", "a")),
+        op_msg(7, 8, (b"ok", 1)),
+        op_msg(7, 0, (b"insert", "c"), (b"$db", "a"), documents=[bson()] * 20),
+        op_compressed(2, ping, zlib.compress(bytes(100_000))),
+        op_compressed(3, ping, b"\x28\xb5\x2f\xfd"),
+        ping[:16],
+        b"\1" + bytes(15),
+        b"\x40\0\0\0\7\0\0\0\0\0\0\0\xdd\7\0\0\0\0\0\0\0\x2b\0\0\0\3a\0",
+    ],
 }
 
 
@@ -237,7 +250,7 @@ FOREIGN = {
     "h2 joined": (b"\0\0\x05\1\x05\0\0\0\3\x82\x86\x84\x41\x8a", b"\0\0\x0a\0\1\0\0\0\3hello12345"),
     "tls": (b"\x16\3\1\2\0\1\0\1\xfc\3\3" + bytes(range(64)), b"\x16\3\3\0\x7a\2\0\0\x76\3\3" + bytes(range(64))),
     "kafka": (b"\0\0\0\x1d\0\3\0\0\0\0\0\1\0\7console\0\0\0\1\0\4test", b"\0\0\0\x10\0\0\0\1\0\0\0\0\0\0\0\0\0\0\0\0"),
-    "mongo": (
+    "mongodb": (
         b"\x3a\0\0\0\3\0\0\0\0\0\0\0\xdd\7\0\0\0\0\0\0\0\x25\0\0\0\x10hello\0\1\0\0\0\2$db\0\6\0\0\0admin\0\0",
         b"\x26\0\0\0\4\0\0\0\3\0\0\0\xdd\7\0\0\0\0\0\0\0\x11\0\0\0\1ok\0\0\0\0\0\0\0\xf0\x3f\0",
     ),
@@ -258,6 +271,8 @@ FOREIGN = {
 @pytest.mark.parametrize("joined", [False, True])
 def test_a_probe_leaves_foreign_bytes_alone(spec: ProtocolSpec, conversation: Conversation, name: str, joined: bool):  # noqa: FBT001
     del conversation
+    if name == spec.name:
+        return  # what it speaks itself
     sent, received = FOREIGN[name]
     for end in range(1, len(sent) + 1):
         assert spec.probe(Opening(b"", sent[:end], joined, CLIENT)) in (Score.NO, Score.MORE), end
