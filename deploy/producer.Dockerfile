@@ -5,7 +5,7 @@ RUN apt-get update \
  && apt-get install -y --no-install-recommends ca-certificates python3-venv \
  && rm -rf /var/lib/apt/lists/*
 WORKDIR /build
-COPY requirements.lock pyproject.toml README.md LICENSE ./
+COPY requirements.lock pyproject.toml hatch_build.py README.md LICENSE ./
 # The build backend comes by its hash too.
 RUN python3 -m venv /venv && /venv/bin/pip install --no-cache-dir --require-hashes -r requirements.lock
 COPY bpf bpf
@@ -13,7 +13,8 @@ COPY fleetcap fleetcap
 COPY producer producer
 COPY proto proto
 COPY streams streams
-RUN /venv/bin/pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir /wheels .
+# The native module is the worker's.
+RUN FLEETCAP_NATIVE=0 /venv/bin/pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir /wheels .
 
 FROM debian:bookworm-slim
 RUN apt-get update \

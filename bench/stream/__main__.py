@@ -51,6 +51,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--warm", type=float, default=8, help="seconds that do not count, after the first commit")
     parser.add_argument("--seconds", type=float, default=15)
+    parser.add_argument("--events", type=int, default=MOST_EVENTS, help="at most so many raw events of a mix are read")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--svg", type=Path)
     options = parser.parse_args()
@@ -64,7 +65,7 @@ def _measure(mix: str, options: argparse.Namespace) -> dict[str, list[Figures]]:
     with tempfile.TemporaryDirectory() as data, EmbeddedBroker(BrokerOptions(data=Path(data), heap_mb=1024)) as broker:
         servers = broker.bootstrap_servers
         ensure({"bootstrap.servers": servers}, specs(partitions=topic.PARTITIONS, replication=1))
-        filled = topic.fill(servers, mix, EVENTS.get(mix, MOST_EVENTS))
+        filled = topic.fill(servers, mix, min(EVENTS.get(mix, options.events), options.events))
         for number in range(options.rounds):
             for place, name in enumerate(options.variant):
                 window = Window(options.warm, options.seconds)

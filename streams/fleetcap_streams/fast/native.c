@@ -84,7 +84,8 @@ static int span(Reader *r, Span *out) {
     return 1;
 }
 
-static int same(Span a, Span b) { return a.size == b.size && memcmp(a.data, b.data, a.size) == 0; }
+/* What is empty may be NULL, which memcmp must not be given. */
+static int same(Span a, Span b) { return a.size == b.size && (a.size == 0 || memcmp(a.data, b.data, a.size) == 0); }
 
 /* 0: not an event of DATA with these fields alone. */
 static int read_event(Span data, Event *event) {
@@ -425,6 +426,7 @@ static int put_message(Run *run, const Event *event, Span body, Buffer *out) {
     put_number(out, 0x40, body.size);
     put(out, "\x48\x01", 2);
     put_part(out, 0x62, run->http.data, run->http.size);
+    out->failed |= run->http.failed;
     return 0;
 }
 
