@@ -181,6 +181,32 @@ def capture(
 
 
 @app.command(
+    short_help="The packets of captured processes, and their keys, into a pcapng file.",
+    epilog="Example: fleetcap packets traffic.pcapng --comm curl --secrets, then: tshark -r traffic.pcapng -Y http",
+)
+def packets(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="To write, readable by its owner only.", show_default=False)],
+    pids: Pids = None,
+    comms: Comms = None,
+    uids: Uids = None,
+    ports: Ports = None,
+    cgroups: Cgroups = None,
+    libraries: Libraries = None,
+    ring_pages: RingPages = None,
+    secrets: Secrets = None,
+    config: Config = None,
+) -> None:
+    """Write the packets of TLS connections of the chosen processes, each with its process's name, until Ctrl-C. Needs root.
+
+    With --secrets the keys stand in the same file, and Wireshark and tshark show what is inside.
+    """
+    settings = _load(_given(locals()), config)
+    from fleetcap.commands import packets as command
+
+    raise typer.Exit(command.run(settings, file))
+
+
+@app.command(
     short_help="Decode what was captured, from Kafka to Kafka.", epilog="Example: fleetcap worker -b kafka:9092 --group fleetcap"
 )
 def worker(

@@ -29,18 +29,21 @@ def to_file(settings: Settings, file: Path) -> int:
     return _capture(settings, RecordingSink(RecordingWriter(file)), (), f"into {file}")
 
 
-def _capture(settings: Settings, sink: Sink, denied: Sequence[tuple[str, int]], where: str) -> int:
-    tap = Tap(
-        TapConfig(
-            node_id=settings.node_id,
-            filters=Filters(settings.pids, settings.comms, settings.uids, settings.ports, settings.cgroups),
-            denied=denied,
-            ring_pages=settings.ring_pages,
-            max_call_bytes=settings.max_call_bytes,
-            libraries=settings.libraries,
-            secrets=settings.secrets,
-        )
+def tap_config(settings: Settings, denied: Sequence[tuple[str, int]]) -> TapConfig:
+    """What the settings ask of a tap."""
+    return TapConfig(
+        node_id=settings.node_id,
+        filters=Filters(settings.pids, settings.comms, settings.uids, settings.ports, settings.cgroups),
+        denied=denied,
+        ring_pages=settings.ring_pages,
+        max_call_bytes=settings.max_call_bytes,
+        libraries=settings.libraries,
+        secrets=settings.secrets,
     )
+
+
+def _capture(settings: Settings, sink: Sink, denied: Sequence[tuple[str, int]], where: str) -> int:
+    tap = Tap(tap_config(settings, denied))
     log = KeyLogFile(settings.secrets_file) if settings.secrets and settings.secrets_file else None
     try:
         with stopped_by_signals() as stop:
@@ -51,7 +54,7 @@ def _capture(settings: Settings, sink: Sink, denied: Sequence[tuple[str, int]], 
     return 0
 
 
-_KEYS = (
+KEYS_WARNING = (
     "WARNING: the keys of TLS sessions are captured too. Whoever reads them can decrypt all traffic of these sessions, "
     "also what was recorded elsewhere; leave out --secrets where that is not wanted\n"
 )
@@ -71,7 +74,7 @@ class _Announced:
         """Attach, then say so."""
         self._tap.start()
         if self._tap.secrets:
-            sys.stderr.write(_KEYS)
+            sys.stderr.write(KEYS_WARNING)
         sys.stderr.write(f"capturing {self._where}; Ctrl-C stops and brings out the rest\n")
         sys.stderr.flush()
 
