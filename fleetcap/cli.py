@@ -65,6 +65,12 @@ Kafka = Annotated[
     list[str] | None, typer.Option(metavar="NAME=VALUE", help="An option of librdkafka: TLS, SASL, tuning. Repeatable.")
 ]
 Prefix = Annotated[str | None, typer.Option(metavar="TEXT", help="Stands before every topic's name, to share a cluster.")]
+Secrets = Annotated[
+    bool | None, typer.Option("--secrets", help="Capture the keys of TLS sessions, too, which decrypt them. Off by default.")
+]
+SecretsFile = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="With --secrets: append the keys to this NSS key log, readable by its owner.")
+]
 LogLevel = Annotated[str | None, typer.Option(metavar="LEVEL", help="debug, info, warning or error.")]
 BodyLimit = Annotated[
     int | None, typer.Option(metavar="BYTES", help="Bytes kept of each body; size and SHA-256 are of all. Default: 65536.")
@@ -158,6 +164,8 @@ def capture(
     libraries: Libraries = None,
     node_id: NodeId = None,
     ring_pages: RingPages = None,
+    secrets: Secrets = None,
+    secrets_file: SecretsFile = None,
     kafka: Kafka = None,
     topic_prefix: Prefix = None,
     config: Config = None,
@@ -170,6 +178,32 @@ def capture(
     from fleetcap.commands import capture as command
 
     raise typer.Exit(command.to_kafka(settings))
+
+
+@app.command(
+    short_help="The packets of captured processes, and their keys, into a pcapng file.",
+    epilog="Example: fleetcap packets traffic.pcapng --comm curl --secrets, then: tshark -r traffic.pcapng -Y http",
+)
+def packets(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="To write, readable by its owner only.", show_default=False)],
+    pids: Pids = None,
+    comms: Comms = None,
+    uids: Uids = None,
+    ports: Ports = None,
+    cgroups: Cgroups = None,
+    libraries: Libraries = None,
+    ring_pages: RingPages = None,
+    secrets: Secrets = None,
+    config: Config = None,
+) -> None:
+    """Write the packets of TLS connections of the chosen processes, each with its process's name, until Ctrl-C. Needs root.
+
+    With --secrets the keys stand in the same file, and Wireshark and tshark show what is inside.
+    """
+    settings = _load(_given(locals()), config)
+    from fleetcap.commands import packets as command
+
+    raise typer.Exit(command.run(settings, file))
 
 
 @app.command(

@@ -69,6 +69,7 @@ class Settings(BaseSettings):
     processes: Literal["auto"] | Annotated[int, Field(ge=1, le=256)] = 1
     instance_id: str = Field("", pattern=r"^[a-zA-Z0-9._-]*$")
     secrets: bool = False
+    secrets_file: Path | None = None
     ecapture: bool = False
     web_host: str = "127.0.0.1"
     web_port: int | None = Field(None, gt=0, lt=65536)

@@ -12,6 +12,11 @@
 #define FC_COMM_SIZE 16
 #define FC_COMMAND_LINE_SIZE 1024
 #define FC_FILE_NAME_SIZE 40
+#define FC_RANDOM_SIZE 32
+#define FC_SECRET_SIZE 64
+#define FC_LABEL_SIZE 64
+#define FC_SECRET_LAYOUTS 8
+#define FC_NO_POINTER 0xffffffff
 /* A TLS record's plaintext is at most 16 KiB (RFC 8446, section 5.1), so a read seldom needs a second chunk. */
 #define FC_CHUNK_SIZE 16384
 
@@ -19,6 +24,7 @@ enum fc_kind {
 	FC_DATA = 1,
 	FC_CONNECTION = 2,
 	FC_CLOSED = 3,
+	FC_SECRET = 16,
 };
 
 /* The numbers of the schema's Direction. */
@@ -110,6 +116,25 @@ struct fc_closed {
 	__u64 time;
 };
 
+/* A secret that a TLS library made known to its own key log. */
+struct fc_secret {
+	__u32 kind;
+	__u32 tgid;
+	__u32 tid;
+	__u32 length; /* of the secret */
+	__u64 connection; /* 0 where not known */
+	__u64 time;
+	char label[FC_LABEL_SIZE];
+	__u8 client_random[FC_RANDOM_SIZE];
+	__u8 secret[FC_SECRET_SIZE];
+};
+
+/* Value of the array `secret_layouts`: where a session keeps its client random. */
+struct fc_secret_layout {
+	__u32 pointer; /* to what holds it; FC_NO_POINTER where that is the session itself */
+	__u32 client_random;
+};
+
 /* Key of the map `sessions`: an SSL object of one process. */
 struct fc_session_key {
 	__u32 tgid;
@@ -171,6 +196,8 @@ struct fc_arrival {
 _Static_assert(sizeof(struct fc_data) == 64, "fc_data");
 _Static_assert(sizeof(struct fc_connection) == 72 + 48 + 48 + FC_COMMAND_LINE_SIZE, "fc_connection");
 _Static_assert(sizeof(struct fc_closed) == 32, "fc_closed");
+_Static_assert(sizeof(struct fc_secret) == 32 + FC_LABEL_SIZE + FC_RANDOM_SIZE + FC_SECRET_SIZE, "fc_secret");
+_Static_assert(sizeof(struct fc_secret_layout) == 8, "fc_secret_layout");
 _Static_assert(sizeof(struct fc_session_key) == 16, "fc_session_key");
 _Static_assert(sizeof(struct fc_session) == 16, "fc_session");
 _Static_assert(sizeof(struct fc_state) == 72, "fc_state");

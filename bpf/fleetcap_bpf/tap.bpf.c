@@ -16,5 +16,6 @@
 #include "openssl.h"
 #include "gnutls.h"
 #include "golang.h"
+#include "secrets.h"
 #include "sockets.h"
 #include "files.h"

@@ -6,7 +6,7 @@ import os
 import platform
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,7 +88,7 @@ def build(config: TapConfig) -> Built:
     for fewer in (chunks, *(number for number in _FEWER_CHUNKS if number < chunks)):
         programs = Programs({**_defines(config, types), "MAX_CHUNKS": fewer, **({"TASK_REGISTERS": 1} if native else {})})
         try:
-            loaded = dict(_load(programs))
+            loaded = dict(_load(programs, (*points.PROGRAMS, *(points.SECRET_PROGRAMS if config.secrets else ()))))
         except RejectedError as error:
             programs.close()
             reason = str(error)
@@ -119,8 +119,8 @@ def _check(config: TapConfig) -> None:
         raise TapError("the limits on a call's bytes and on connections must be positive", "leave them out for their defaults")
 
 
-def _load(programs: Programs) -> Iterator[tuple[str, int]]:
-    for name in points.PROGRAMS:
+def _load(programs: Programs, names: Iterable[str]) -> Iterator[tuple[str, int]]:
+    for name in names:
         try:
             yield name, programs.load(name)
         except RejectedError as error:
@@ -141,6 +141,7 @@ def _defines(config: TapConfig, types: btf.Btf) -> dict[str, int]:
     return {
         **offsets,
         **_filter_defines(config.filters),
+        **({"SECRETS": 1} if config.secrets else {}),
         **({"ATOMIC_FETCH": 1} if kernel_version() >= (5, 12) else {}),
         "RING_PAGES": ring_bytes(config) // os.sysconf("SC_PAGE_SIZE"),
         "FILE_PAGES": FILE_RING_BYTES // os.sysconf("SC_PAGE_SIZE"),

@@ -37,5 +37,6 @@ class TapConfig:
     max_connections: int = 65536  # remembered in the kernel at once
     libraries: Sequence[Path] = ()  # probed besides those that are found
     discover: bool = True  # find libraries in use and the system's own
+    secrets: bool = False  # take over the keys of TLS sessions, too
     syscalls: bool = False  # learn sockets from system calls even where the kernel has better tracepoints
     rescan_s: float = 1.0  # how often new processes are looked at

@@ -1,6 +1,6 @@
 """From records in the ring buffer to captured events. Hot: runs once for each event, so it does as little as it can."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from fleetcap_producer.captured import Captured
 from fleetcap_producer.clock import WallClock
@@ -15,10 +15,15 @@ _EVENT_DATA = raw_pb2.EVENT_KIND_DATA
 _MOST_NAMES = 4096
 
 
+# Reads the record of a finished fact that begins in the data at an offset; by the record's kind.
+Facts = Callable[[memoryview, int], Iterable[Captured]]
+
+
 class Decoder:
     """Turns records into events, in their order."""
 
-    def __init__(self, connections: Connections, clock: WallClock) -> None:
+    def __init__(self, connections: Connections, clock: WallClock, facts: Mapping[int, Facts] | None = None) -> None:
+        self._facts = facts or {}
         self._connections = connections
         self._clock = clock
         self._names: dict[bytes, str] = {}
@@ -67,6 +72,8 @@ class Decoder:
             to.extend(self._connections.described(described(data, start)))
         elif kind == KIND_CLOSED:
             to.extend(self._connections.closed(closed(data, start), now_ns))
+        elif read := self._facts.get(kind):
+            to.extend(read(data, start))
 
     def _learn(self, comm: bytes) -> str:
         if len(self._names) >= _MOST_NAMES:

@@ -20,6 +20,8 @@ from fleetcap_proto.v1 import common_pb2, raw_pb2
 
 _DATA: Final = raw_pb2.EVENT_KIND_DATA
 _CLOSED: Final = raw_pb2.EVENT_KIND_CLOSED
+_ACTIVITY: Final = raw_pb2.EVENT_KIND_ACTIVITY
+_FACTS: Final = frozenset({_ACTIVITY, raw_pb2.EVENT_KIND_KEY})
 
 # Kafka takes records of up to 1 MiB unless told otherwise; what one holds besides its events is a small part of the rest.
 LARGEST_TARGET_BYTES: Final = 768 * 1024
@@ -45,7 +47,10 @@ class PackerOptions:
 
 
 class Packed(NamedTuple):
-    """One record for the raw topic: connection UUID, `RawBatch`, and how many events are in it."""
+    """One record for the raw topic: connection UUID, `RawBatch`, and how many events are in it.
+
+    The key of facts that belong to no connection is the node's name.
+    """
 
     key: bytes
     value: bytes
@@ -106,7 +111,18 @@ def _rest(length: int, tid: int, comm: str) -> bytes:
     return raw_pb2.RawEvent(length=length, tid=tid, comm=comm).SerializeToString()
 
 
+def _fact(event: Captured, tid: int, comm: str) -> bytes:
+    raw = raw_pb2.RawEvent(kind=cast("raw_pb2.EventKind", event.kind), timestamp_ns=event.timestamp_ns, tid=tid, comm=comm)
+    if event.kind == _ACTIVITY:
+        raw.activity.ParseFromString(event.payload)
+    else:
+        raw.key.ParseFromString(event.payload)
+    return raw.SerializeToString()
+
+
 def _other_event(event: Captured, tid: int, comm: str) -> bytes:
+    if event.kind in _FACTS:
+        return _fact(event, tid, comm)
     closed = None
     if event.kind == _CLOSED and not (event.received_total is None and event.sent_total is None):
         closed = raw_pb2.Closed(received_bytes=event.received_total, sent_bytes=event.sent_total)
@@ -141,6 +157,7 @@ class Packer:
 
     def __init__(self, node_id: str, boot_id: str, options: PackerOptions | None = None) -> None:
         self._options = options or PackerOptions()
+        self._node_id = node_id.encode()
         self._node = raw_pb2.RawBatch(node_id=node_id, boot_id=boot_id).SerializeToString()
         # A dict keeps the order of opening, and all records linger equally long: the first is always the next one due.
         self._open: dict[str, _Open] = {}
@@ -210,7 +227,7 @@ class Packer:
         else:
             field = self._connection(uuid, connection)
         state.parts[0] = self._node + b"\x18" + _long_varint(state.count) + field
-        return Packed(uuid.encode(), b"".join(state.parts), state.count)
+        return Packed(uuid.encode() or self._node_id, b"".join(state.parts), state.count)
 
     def _connection(self, uuid: str, connection: common_pb2.Connection) -> bytes:
         """The connection's field; serialized again only when more became known about it."""
@@ -220,7 +237,7 @@ class Packer:
             return known[1]
         if len(self._connections) >= _REMEMBERED:
             self._connections.clear()
-        field = _field(connection)
+        field = _field(connection) if uuid else b""
         self._connections[uuid] = (revision, field)
         return field
 

@@ -5,6 +5,8 @@ A row names a function; `placement` chooses the instruction for each library, an
 
 from dataclasses import dataclass
 
+from fleetcap_producer.records import SECRET_LAYOUTS
+
 
 @dataclass(frozen=True, slots=True)
 class LibraryPoint:
@@ -88,8 +90,28 @@ WRAPPED = (
     Wrapped("openssl", "SSL_read_ex", ("SSL_read",), 3, ((3, "ssl_read_ex_enter"),), "ssl_read_ex_leave"),
 )
 
+# Of what tells where a library hands out its secrets; see keys.py.
+SECRET_LOGGERS = ("ssl_log_secret", "_ZN4bssl14ssl_log_secretEPK6ssl_stPKcNS_4SpanIKhEE")
+GO_KEY_LOG = "crypto/tls.(*Config).writeKeyLog"
+RANDOMS = {
+    "openssl": ("SSL_get_client_random", "SSL_get_server_random"),
+    "gnutls": ("gnutls_session_get_random", "gnutls_session_get_random"),
+}
+GO_KEY_PROGRAM = "go_secret_logged"
+SECRET_PROGRAMS = (*(f"secret_logged_{slot}" for slot in range(SECRET_LAYOUTS)), GO_KEY_PROGRAM)
+
 # What a library's file is searched for.
-SYMBOLS = tuple(dict.fromkeys([*(point.symbol for point in LIBRARY_POINTS), *(one.exact for one in WRAPPED)]))
+SYMBOLS = tuple(
+    dict.fromkeys(
+        [
+            *(point.symbol for point in LIBRARY_POINTS),
+            *(one.exact for one in WRAPPED),
+            *SECRET_LOGGERS,
+            GO_KEY_LOG,
+            *(symbol for pair in RANDOMS.values() for symbol in pair),
+        ]
+    )
+)
 
 PROGRAMS = tuple(
     dict.fromkeys([*(point.program for point in LIBRARY_POINTS), *(name for one in WRAPPED for _, name in one.entries)])

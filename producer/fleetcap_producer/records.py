@@ -14,6 +14,13 @@ FILE_NAME_SIZE = 40
 CHUNK_SIZE = 16384
 
 KIND_DATA, KIND_CONNECTION, KIND_CLOSED = 1, 2, 3
+KIND_SECRET = 16
+
+RANDOM_SIZE = 32
+SECRET_SIZE = 64
+LABEL_SIZE = 64
+SECRET_LAYOUTS = 8
+NO_POINTER = 0xFFFFFFFF
 
 _UNKNOWN = bytes(16)
 _MAPPED = bytes(10) + b"\xff\xff"
@@ -78,6 +85,28 @@ class ClosedRecord(ctypes.Structure):
         ("born", ctypes.c_uint64),
         ("time", ctypes.c_uint64),
     )
+
+
+class SecretRecord(ctypes.Structure):
+    """`struct fc_secret`."""
+
+    _fields_ = (
+        ("kind", ctypes.c_uint32),
+        ("tgid", ctypes.c_uint32),
+        ("tid", ctypes.c_uint32),
+        ("length", ctypes.c_uint32),
+        ("connection", ctypes.c_uint64),
+        ("time", ctypes.c_uint64),
+        ("label", ctypes.c_char * LABEL_SIZE),
+        ("client_random", ctypes.c_uint8 * RANDOM_SIZE),
+        ("secret", ctypes.c_uint8 * SECRET_SIZE),
+    )
+
+
+class SecretLayout(ctypes.Structure):
+    """`struct fc_secret_layout`."""
+
+    _fields_ = (("pointer", ctypes.c_uint32), ("client_random", ctypes.c_uint32))
 
 
 class SessionKey(ctypes.Structure):

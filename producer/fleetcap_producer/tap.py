@@ -20,8 +20,10 @@ from fleetcap_producer.clock import WallClock
 from fleetcap_producer.config import TapConfig
 from fleetcap_producer.decoding import Decoder
 from fleetcap_producer.errors import TapError
+from fleetcap_producer.keys import Secrets
 from fleetcap_producer.points import FILES
 from fleetcap_producer.program import RejectedError
+from fleetcap_producer.records import KIND_SECRET
 from fleetcap_producer.ring import MappedRing
 from fleetcap_producer.state import KernelMaps
 from fleetcap_producer.table import Connections, Namer
@@ -61,6 +63,11 @@ class Tap:
         self._counted: list[int] = [0] * _COUNTERS
         self._evicted = 0
         self._unknown = 0
+
+    @property
+    def secrets(self) -> bool:
+        """Whether keys are taken over."""
+        return self._config.secrets
 
     def start(self) -> None:
         """Attach. Nothing is captured before.
@@ -142,12 +149,15 @@ class _Running:
         self._stopped = False
         self._taken_s = 0.0
         self._seen_s = 0.0  # when something was last found
-        self.probes = LibraryProbes(built.library_programs.__getitem__, _only(config.filters.pids))
+        secrets = Secrets(built.programs) if config.secrets else None
+        further = secrets.places if secrets else None
+        self.probes = LibraryProbes(built.library_programs.__getitem__, _only(config.filters.pids), further)
         self._ring = MappedRing(built.programs.map_fd("events"), built.ring_bytes)
         self._switch = built.programs.table("stopped", _INDEX, _INDEX)
         namer = Namer(config.node_id, identity.boot_id(), self.probes.used_by)
         self.connections = Connections(KernelMaps(built.programs), namer, self._to_unix)
-        self.decoder = Decoder(self.connections, clock)
+        facts = {KIND_SECRET: secrets.reader(self.connections, self._to_unix)} if secrets else {}
+        self.decoder = Decoder(self.connections, clock, facts)
         self._arrivals = KernelArrivals(built.programs)
         self._watcher = Watcher(self.probes, self._arrivals, config.rescan_s)
         try:

@@ -70,11 +70,14 @@ class LibraryProbes:
     """The probes of all libraries.
 
     `program` gives the descriptor of a loaded program, or raises `KeyError` for one that could not be loaded, whose points
-    are left out. Where `pids` names processes, others are left alone.
+    are left out. Where `pids` names processes, others are left alone. `further` gives probes besides those of the table.
     """
 
-    def __init__(self, program: ProgramOf, pids: Sequence[int] = ()) -> None:
+    def __init__(
+        self, program: ProgramOf, pids: Sequence[int] = (), further: Callable[[Library], Iterable[Placed]] | None = None
+    ) -> None:
         self._program = program
+        self._further = further
         self._pids = pids or (_EVERY_PROCESS,)
         self._by_inode: dict[Inode, _Probed] = {}
         self.attached = 0
@@ -117,7 +120,7 @@ class LibraryProbes:
         try:
             points = [point for point in LIBRARY_POINTS if point.library == library.kind]
             wrapped = [one for one in WRAPPED if one.library == library.kind]
-            for place in placement.place(library, points, wrapped):
+            for place in (*placement.place(library, points, wrapped), *(self._further(library) if self._further else ())):
                 self._attach(place, probed)
         except OSError:
             self._detach(probed)

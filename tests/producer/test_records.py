@@ -26,6 +26,8 @@ STRUCTURES = {
     "fc_state": records.State,
     "fc_socket": records.Socket,
     "fc_lost_close": records.LostClose,
+    "fc_secret": records.SecretRecord,
+    "fc_secret_layout": records.SecretLayout,
 }
 
 
