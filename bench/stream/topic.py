@@ -26,9 +26,10 @@ class Filled:
 
     def before(self, offsets: list[int]) -> tuple[int, int]:
         """Events and bytes before these offsets, one a partition."""
-        # Only records are counted, and a raw topic that nobody writes in transactions has no other offsets.
-        events = sum(self.events[number][offset] for number, offset in enumerate(offsets))
-        return events, sum(self.bytes[number][offset] for number, offset in enumerate(offsets))
+        # Beyond what was filled in stand at most ticks, which a worker that has read all of it writes.
+        places = [min(offset, end) for offset, end in zip(offsets, self.ends(), strict=True)]
+        events = sum(self.events[number][place] for number, place in enumerate(places))
+        return events, sum(self.bytes[number][place] for number, place in enumerate(places))
 
     def ends(self) -> list[int]:
         """Each partition's end."""

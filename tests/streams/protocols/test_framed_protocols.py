@@ -5,7 +5,7 @@ import zlib
 from random import Random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from fleetcap_streams.protocols.contract import Chunk, Direction, End, Gap, Limits, Opening, ProtocolSpec, Role, Score
@@ -138,6 +138,7 @@ chunks = st.one_of(
 
 @each_protocol
 @given(happenings=st.lists(st.tuples(st.sampled_from(Direction), chunks), max_size=30), seed=st.integers(0, 99))
+@example([(Direction.RECEIVED, b"t"), (Direction.RECEIVED, b"\1\0\0\1")], 0)
 @settings(max_examples=150, deadline=None)
 def test_arbitrary_bytes_never_raise_and_are_read_the_same_anyhow(
     spec: ProtocolSpec, conversation: Conversation, happenings: list[Happening], seed: int

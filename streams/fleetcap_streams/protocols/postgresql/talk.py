@@ -273,6 +273,8 @@ def _client(direction: Direction, frame: Frame) -> Direction:
     if frame.data[0] == 0:
         return direction
     body, size = frame.data[wire.HEADER :][: wire.LOOK], frame.size - wire.HEADER
+    if len(body) < min(size, wire.LOOK):  # broken off before its shape could be seen
+        raise DesyncError
     asks, answers = (table.get(frame.data[0]) for table in wire.BOTH)
     if answers is not None and answers(body, size):
         return direction.other
