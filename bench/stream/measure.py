@@ -83,7 +83,6 @@ def run(servers: str, group: str, command: Command, filled: Filled, window: Wind
 
 
 def _measure(process: subprocess.Popen[bytes], progress: Progress, filled: Filled, window: Window) -> Figures:
-    ends = filled.ends()
     begun = time.monotonic()
     while not any(progress.offsets()):
         if time.monotonic() - begun > START_S or process.poll() is not None:
@@ -92,13 +91,13 @@ def _measure(process: subprocess.Popen[bytes], progress: Progress, filled: Fille
     written = progress.outputs()
     first = last = _sample(process, progress, filled)
     until = first[0] + window.warm_s
-    while last[0] < until and last[3] != ends:
+    while last[0] < until and not filled.all_read(last[3]):
         time.sleep(0.1)
         last = _sample(process, progress, filled)
-    if last[3] != ends:
+    if not filled.all_read(last[3]):
         first, written = last, progress.outputs()
     until = last[0] + window.seconds
-    while last[0] < until and last[3] != ends:
+    while last[0] < until and not filled.all_read(last[3]):
         time.sleep(0.02)
         last = _sample(process, progress, filled)
     events, seconds = last[1] - first[1], last[0] - first[0]

@@ -31,6 +31,10 @@ class Filled:
         events = sum(self.events[number][place] for number, place in enumerate(places))
         return events, sum(self.bytes[number][place] for number, place in enumerate(places))
 
+    def all_read(self, offsets: list[int]) -> bool:
+        """Whether nothing that was filled in is left."""
+        return all(offset >= end for offset, end in zip(offsets, self.ends(), strict=True))
+
     def ends(self) -> list[int]:
         """Each partition's end."""
         return [len(counts) - 1 for counts in self.events]
