@@ -62,7 +62,6 @@ MYSQL = Table(
             ("SELECT * FROM `process` WHERE `process`.`deleted_at` IS NULL", "SELECT * FROM `vip`"),
         ),
     ),
-    defects={"mysql/mysql-exec.pcap": "joined in mid-connection, its rows are taken for HTTP/2 frames"},
 )
 POSTGRESQL = Table(
     "PostgreSQL",

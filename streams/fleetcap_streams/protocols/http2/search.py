@@ -42,6 +42,7 @@ _EXTENSIONS: Final = frozenset({0xA, 0xC, 0x10})  # ALTSVC, ORIGIN, PRIORITY_UPD
 _MOST_SETTINGS: Final = 24
 _STREAMS_APART: Final = 1 << 16
 _MOST_ERROR: Final = 0x20
+_DEBUG: Final = re.compile(rb"[\t\r\n\x20-\x7e]*")
 _HEAD_SIZE: Final = 4096  # of a header block that is decoded in order to judge it; such a block is one of a few per search
 _OF_MESSAGES: Final = (FrameType.DATA, FrameType.HEADERS, FrameType.CONTINUATION, FrameType.PUSH_PROMISE)
 
@@ -213,7 +214,10 @@ def _strong(kind: int, flags: int, payload: bytes, *, decode: bool) -> Verdict:
             fits = bool(flags & ACK) or 0 < len(pairs) <= _MOST_SETTINGS
             return Verdict.FRAME if fits and all(_known_setting(key) for key, _ in pairs) else Verdict.NO
         case FrameType.GOAWAY:
-            return Verdict.FRAME if int.from_bytes(payload[4:8]) <= _MOST_ERROR else Verdict.NO
+            if int.from_bytes(payload[4:8]) > _MOST_ERROR:
+                return Verdict.NO
+            # Debug data may be anything, but is text wherever it is sent; zeros of binary protocols are no proof.
+            return Verdict.FRAME if _DEBUG.fullmatch(payload, 8) else Verdict.MORE
         case FrameType.RST_STREAM:
             return Verdict.FRAME if int.from_bytes(payload) <= _MOST_ERROR else Verdict.NO
         case FrameType.PING | FrameType.WINDOW_UPDATE | FrameType.PRIORITY:

@@ -12,6 +12,7 @@ _PROOF: Final = re.compile(
     rb"(?:select|insert|update|delete|replace|set|show|begin|commit|rollback|create|alter|drop|use|call|with|start|/\*)\b"
 )
 _FAR: Final = 1024  # bytes in which a packet is looked for where the tap joined
+_TINY: Final = 2  # bytes of a command without arguments
 
 
 def probe(opening: Opening) -> Score:
@@ -33,8 +34,17 @@ def _direction(data: bytes) -> Score:
         return _greets(data)
     if sequence == 0 and data[wire.HEADER] == 0xFF and 9 <= length <= 512:
         return _refuses(data, length)
-    score = max(wire.anchor(data, 0, client=client) for client in (True, False))
-    return Score.MAYBE if score is Score.YES and length <= 2 else score
+    score = _anchors(data, 0)
+    if score is not Score.YES or length > _TINY:
+        return score
+    # Five bytes that would be a ping or a quit stand in every binary protocol; what follows them has to fit too.
+    return min(_anchors(data, wire.HEADER + length), Score.MAYBE)
+
+
+def _anchors(data: bytes, at: int) -> Score:
+    if len(data) <= at + wire.HEADER:
+        return Score.MORE
+    return max(wire.anchor(data, at, client=client) for client in (True, False))
 
 
 def _within(data: bytes) -> bool:
