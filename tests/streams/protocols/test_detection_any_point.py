@@ -7,7 +7,8 @@ import pytest
 from fleetcap_streams.protocols.connection_parser import ConnectionParser
 from fleetcap_streams.protocols.contract import Direction, End, Limits
 from fleetcap_streams.protocols.registry import default_registry
-from tests.streams.protocols.test_database_traces import TRACES, connections_of
+from tests.differential.second_opinion import TRACES
+from tests.streams.protocols.tapping import connections_of, has_tshark
 
 OWN = {
     "dns": {"dns"},
@@ -54,6 +55,7 @@ def places(talk: list[Event]) -> list[int]:
     return sorted({*edges[:-1], *between})
 
 
+@pytest.mark.skipif(not has_tshark(), reason="tshark is not here, which reads the captures")
 @pytest.mark.parametrize("capture", CAPTURES, ids=[f"{path.parent.name}/{path.stem}" for path in CAPTURES])
 def test_a_capture_is_never_taken_for_another_protocol(capture: Path):
     own = OWN.get(capture.parent.name, set()) | UNKNOWN
