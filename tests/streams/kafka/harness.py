@@ -163,6 +163,8 @@ class Worker:
         self.process.wait()
 
     def stop(self) -> int:
+        """Ask it to stop, and give its exit code."""
+        self.until_said("starting")  # earlier there is no handler yet, and the signal just ends the process
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(60)
 
