@@ -12,9 +12,20 @@ from fleetcap_streams.protocols.contract import Chunk, Direction, End, Gap, Limi
 from fleetcap_streams.protocols.errors import SnapshotError
 from fleetcap_streams.protocols.mongodb import SPEC as MONGODB_SPEC
 from fleetcap_streams.protocols.mysql import SPEC as MYSQL_SPEC
+from fleetcap_streams.protocols.nats import SPEC as NATS_SPEC
 from fleetcap_streams.protocols.postgresql import SPEC as POSTGRESQL_SPEC
 from fleetcap_streams.protocols.redis import SPEC as REDIS_SPEC
-from tests.streams.protocols.conversations import MONGODB, MYSQL, POSTGRESQL, REDIS, bson, command, op_compressed, op_msg
+from tests.streams.protocols.conversations import (
+    MONGODB,
+    MYSQL,
+    NATS,
+    POSTGRESQL,
+    REDIS,
+    bson,
+    command,
+    op_compressed,
+    op_msg,
+)
 from tests.streams.protocols.tapping import (
     CLIENT,
     JOINED,
@@ -36,6 +47,7 @@ SPOKEN = {
     "postgresql": (POSTGRESQL_SPEC, POSTGRESQL),
     "mysql": (MYSQL_SPEC, MYSQL),
     "mongodb": (MONGODB_SPEC, MONGODB),
+    "nats": (NATS_SPEC, NATS),
 }
 each_protocol = pytest.mark.parametrize(("spec", "conversation"), SPOKEN.values(), ids=SPOKEN)
 
@@ -133,6 +145,7 @@ chunks = st.one_of(
     st.just(End.IDLE),
     st.sampled_from([data for _, talk in SPOKEN.values() for _, data in talk]),
     st.sampled_from([b"\r\n", b"*2\r\n", b"$3\r\n", b"\0\0\0\4", b"Z\0\0\0\5I", b"\5\0\0\1\xfe", b"\1\0\0\0", b"\xff\xff\xff\0"]),
+    st.sampled_from([b"PING\r\n", b"PUB a 3\r\n", b"HMSG a 1 12 12\r\n", b"CONNECT {", b"-ERR 'x'\r\n", b"+OK\r\n"]),
 )
 
 
@@ -184,6 +197,20 @@ BOMBS = {
         ping[:16],
         b"\1" + bytes(15),
         b"\x40\0\0\0\7\0\0\0\0\0\0\0\xdd\7\0\0\0\0\0\0\0\x2b\0\0\0\3a\0",
+    ],
+    "nats": [
+        b"PING\r\n",
+        b"+OK\r\n",
+        b"SUB a 1\r\n",
+        b"PUB a 1\r\nx\r\n",
+        b"PUB a b 2000\r\n",
+        b"HPUB a _INBOX.b 14 14\r\nNATS/1.0\r\nA:\r\n\r\n",
+        b'CONNECT {"a":',
+        b'CONNECT {"verbose":true}\r\n',
+        b"PUB ",
+        b"P",
+        b"\nMSG",
+        b"-ERR '",
     ],
 }
 
@@ -272,7 +299,7 @@ FOREIGN = {
 @pytest.mark.parametrize("joined", [False, True])
 def test_a_probe_leaves_foreign_bytes_alone(spec: ProtocolSpec, conversation: Conversation, name: str, joined: bool):  # noqa: FBT001
     del conversation
-    if name == spec.name:
+    if name.split(maxsplit=1)[0] == spec.name:
         return  # what it speaks itself
     sent, received = FOREIGN[name]
     for end in range(1, len(sent) + 1):
