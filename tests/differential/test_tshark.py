@@ -3,10 +3,11 @@
 import pytest
 
 from tests.differential.http_tables import TABLES as HTTP
+from tests.differential.queue_tables import TABLES as QUEUES
 from tests.differential.second_opinion import TRACES, Table, needs_tshark, opinions
 from tests.differential.store_tables import TABLES as STORES
 
-TABLES = (*HTTP, *STORES)
+TABLES = (*HTTP, *STORES, *QUEUES)
 pytestmark = needs_tshark()
 
 

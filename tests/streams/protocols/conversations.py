@@ -295,3 +295,93 @@ NATS: Conversation = (
     (CLIENT, b"PING\r\n"),
     (SERVER, b"PONG\r\n"),
 )
+
+
+def amqp_frame(kind: int, channel: int, payload: bytes) -> bytes:
+    return pack(">BHI", kind, channel, len(payload)) + payload + b"\xce"
+
+
+def amqp_method(channel: int, class_id: int, method_id: int, arguments: bytes = b"") -> bytes:
+    return amqp_frame(1, channel, pack(">HH", class_id, method_id) + arguments)
+
+
+def amqp_content(channel: int, body: bytes, properties: bytes = b"\0\0", *, most: int = 4088) -> bytes:
+    """A content's header, and its body in frames of up to so many bytes."""
+    pieces = [body[start : start + most] for start in range(0, len(body), most)]
+    header = amqp_frame(2, channel, pack(">HHQ", 60, 0, len(body)) + properties)
+    return header + b"".join(amqp_frame(3, channel, piece) for piece in pieces)
+
+
+def amqp_short(text: bytes) -> bytes:
+    return bytes([len(text)]) + text
+
+
+def amqp_long(data: bytes) -> bytes:
+    return pack(">I", len(data)) + data
+
+
+def amqp_publish(channel: int, exchange: bytes, key: bytes) -> bytes:
+    return amqp_method(channel, 60, 40, b"\0\0" + amqp_short(exchange) + amqp_short(key) + b"\0")
+
+
+def amqp_deliver(channel: int, tag: int, key: bytes) -> bytes:
+    return amqp_method(channel, 60, 60, amqp_short(b"me") + pack(">QB", tag, 0) + amqp_short(b"") + amqp_short(key))
+
+
+def amqp_ack(channel: int, tag: int, *, multiple: bool = False) -> bytes:
+    return amqp_method(channel, 60, 80, pack(">QB", tag, multiple))
+
+
+AMQP_DECLARE = amqp_method(
+    1, 50, 10, b"\0\0" + amqp_short(b"tasks") + b"\2" + amqp_long(amqp_short(b"x-max-length") + b"I\0\0\0\5")
+)
+AMQP_DECLARED = amqp_method(1, 50, 11, amqp_short(b"tasks") + pack(">II", 3, 0))
+AMQP_GREETING = amqp_method(
+    0,
+    10,
+    10,
+    b"\0\x09" + amqp_long(amqp_short(b"product") + b"S" + amqp_long(b"RabbitMQ")) + amqp_long(b"PLAIN") + amqp_long(b"en_US"),
+)
+AMQP_PROPERTIES = b"\xa0\0" + amqp_short(b"text/plain") + amqp_long(amqp_short(b"trace") + b"S" + amqp_long(b"00-11"))
+
+AMQP: Conversation = (
+    (CLIENT, b"AMQP\0\0\x09\1"),
+    (SERVER, AMQP_GREETING),
+    (CLIENT, amqp_method(0, 10, 11, amqp_long(b"") + amqp_short(b"PLAIN") + amqp_long(b"\0app\0hunter2") + amqp_short(b"en_US"))),
+    (SERVER, amqp_method(0, 10, 30, pack(">HIH", 2047, 131072, 60))),
+    (CLIENT, amqp_method(0, 10, 31, pack(">HIH", 2047, 131072, 60))),
+    (CLIENT, amqp_method(0, 10, 40, amqp_short(b"/") + b"\0\0")),
+    (SERVER, amqp_method(0, 10, 41, b"\0")),
+    (CLIENT, amqp_method(1, 20, 10, b"\0")),
+    (SERVER, amqp_method(1, 20, 11, b"\0\0\0\0")),
+    (CLIENT, AMQP_DECLARE),
+    (SERVER, AMQP_DECLARED),
+    (CLIENT, amqp_publish(1, b"", b"tasks") + amqp_content(1, b"first", AMQP_PROPERTIES)),
+    (CLIENT, amqp_method(1, 60, 20, b"\0\0" + amqp_short(b"tasks") + amqp_short(b"me") + b"\0" + amqp_long(b""))),
+    (SERVER, amqp_method(1, 60, 21, amqp_short(b"me"))),
+    (SERVER, amqp_deliver(1, 1, b"tasks") + amqp_content(1, b"first", AMQP_PROPERTIES)),
+    (CLIENT, amqp_ack(1, 1)),
+    (CLIENT, b"\x08\0\0\0\0\0\0\xce"),
+    (SERVER, b"\x08\0\0\0\0\0\0\xce"),
+    (CLIENT, amqp_method(2, 20, 10, b"\0")),
+    (SERVER, amqp_method(2, 20, 11, b"\0\0\0\0")),
+    (CLIENT, amqp_method(2, 85, 10, b"\0")),
+    (SERVER, amqp_method(2, 85, 11)),
+    (CLIENT, amqp_publish(2, b"logs", b"a.b") + amqp_content(2, b"second")),
+    (SERVER, amqp_ack(2, 1)),
+    (CLIENT, amqp_publish(2, b"logs", b"a.c") + amqp_content(2, bytes(range(256)) * 2, most=200)),
+    (SERVER, amqp_ack(2, 2)),
+    (CLIENT, amqp_method(2, 60, 70, b"\0\0" + amqp_short(b"other") + b"\1")),
+    (SERVER, amqp_method(2, 60, 71, pack(">QB", 1, 0) + b"\0" + amqp_short(b"other") + b"\0\0\0\0") + amqp_content(2, b"")),
+    (CLIENT, amqp_method(1, 60, 70, b"\0\0" + amqp_short(b"empty") + b"\1")),
+    (SERVER, amqp_method(1, 60, 72, b"\0")),
+    (SERVER, amqp_deliver(1, 2, b"last") + amqp_content(1, b"third \xce\1\0\1")),
+    (CLIENT, amqp_method(1, 60, 30, amqp_short(b"me") + b"\0")),
+    (SERVER, amqp_method(1, 60, 31, amqp_short(b"me"))),
+    (CLIENT, amqp_method(2, 20, 40, pack(">H", 200) + amqp_short(b"Goodbye") + bytes(4))),
+    (SERVER, amqp_method(2, 20, 41)),
+    (CLIENT, amqp_method(1, 60, 70, b"\0\0" + amqp_short(b"tasks") + b"\1")),
+    (SERVER, amqp_method(1, 60, 71, pack(">QB", 3, 0) + b"\0" + amqp_short(b"tasks") + b"\0\0\0\0") + amqp_content(1, b"fourth")),
+    (CLIENT, amqp_method(0, 10, 50, pack(">H", 200) + amqp_short(b"Goodbye") + bytes(4))),
+    (SERVER, amqp_method(0, 10, 51)),
+)

@@ -4,7 +4,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -87,9 +87,11 @@ def free_port() -> int:
 
 
 @contextmanager
-def serving(command: Sequence[str], port: int, user: str | None = None) -> Iterator[None]:
-    """A server that is there while the block runs."""
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, user=user)
+def serving(
+    command: Sequence[str], port: int, user: str | None = None, environment: Mapping[str, str] | None = None
+) -> Iterator[None]:
+    """A server that is there while the block runs; `environment` is all that it gets, where it is given."""
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, user=user, env=environment)
     try:
         deadline = time.monotonic() + DEADLINE_S
         while not _answers(port):

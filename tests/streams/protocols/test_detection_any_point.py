@@ -15,6 +15,7 @@ OWN = {
     "http": {"http1", "http2", "grpc", "websocket"},
     "mongo": {"mongodb"},
     "mysql": {"mysql"},
+    "amqp": {"amqp"},
     "nats": {"nats"},
     "postgre": {"postgresql"},
     "redis": {"redis"},

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from fleetcap_streams.protocols.amqp import SPEC as AMQP_SPEC
 from fleetcap_streams.protocols.contract import Chunk, Direction, End, Gap, Limits, Opening, ProtocolSpec, Role, Score
 from fleetcap_streams.protocols.errors import SnapshotError
 from fleetcap_streams.protocols.mongodb import SPEC as MONGODB_SPEC
@@ -16,11 +17,15 @@ from fleetcap_streams.protocols.nats import SPEC as NATS_SPEC
 from fleetcap_streams.protocols.postgresql import SPEC as POSTGRESQL_SPEC
 from fleetcap_streams.protocols.redis import SPEC as REDIS_SPEC
 from tests.streams.protocols.conversations import (
+    AMQP,
+    AMQP_PROPERTIES,
     MONGODB,
     MYSQL,
     NATS,
     POSTGRESQL,
     REDIS,
+    amqp_content,
+    amqp_publish,
     bson,
     command,
     op_compressed,
@@ -48,6 +53,7 @@ SPOKEN = {
     "mysql": (MYSQL_SPEC, MYSQL),
     "mongodb": (MONGODB_SPEC, MONGODB),
     "nats": (NATS_SPEC, NATS),
+    "amqp": (AMQP_SPEC, AMQP),
 }
 each_protocol = pytest.mark.parametrize(("spec", "conversation"), SPOKEN.values(), ids=SPOKEN)
 
@@ -145,6 +151,7 @@ chunks = st.one_of(
     st.just(End.IDLE),
     st.sampled_from([data for _, talk in SPOKEN.values() for _, data in talk]),
     st.sampled_from([b"\r\n", b"*2\r\n", b"$3\r\n", b"\0\0\0\4", b"Z\0\0\0\5I", b"\5\0\0\1\xfe", b"\1\0\0\0", b"\xff\xff\xff\0"]),
+    st.sampled_from([b"\1\0\1\0\0\0\4\0\x3c\0", b"\2\0\1\0\0\0\x0e\0\x3c\0\0", b"\3\0\1\0\0\0\2", b"\x08\0\0\0\0\0\0\xce"]),
     st.sampled_from([b"PING\r\n", b"PUB a 3\r\n", b"HMSG a 1 12 12\r\n", b"CONNECT {", b"-ERR 'x'\r\n", b"+OK\r\n"]),
 )
 
@@ -211,6 +218,18 @@ BOMBS = {
         b"P",
         b"\nMSG",
         b"-ERR '",
+    ],
+    "amqp": [
+        b"\x08\0\0\0\0\0\0\xce",
+        b"\1\0\1\0\0\0\x05\0\x14\0\x0a\0\xce",
+        b"\1\0\1\0\0\0\x04\0\x5a\0\x0a\xce",
+        publish := amqp_publish(1, b"", b"key"),
+        publish + amqp_content(1, b"body", AMQP_PROPERTIES),
+        publish + amqp_content(1, bytes(2000)),
+        amqp_content(1, b"body")[:22],
+        b"\3\0\1\0\0\0\1x\xce",
+        b"\1\0\1\0\0\x10",
+        b"\1\0\1\0\0\x0f\xff\0\x3c\0\x28",
     ],
 }
 

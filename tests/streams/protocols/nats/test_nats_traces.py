@@ -1,4 +1,7 @@
-"""Public packet captures of NATS: what is decoded is what the captures' authors saw in them. (tshark does not know NATS yet.)"""
+"""Public packet captures of NATS: what is decoded is what the captures' authors saw in them.
+
+There is no second opinion: Debian 12's tshark does not know NATS.
+"""
 
 import ast
 import re
