@@ -175,6 +175,48 @@ def test_arbitrary_bytes_never_raise_and_are_read_the_same_anyhow(
     assert other.wrong == tap.wrong
 
 
+def broken(conversation: Conversation, random: Random) -> list[Happening]:
+    """The same with bytes that are wrong, lost or there twice, and events that are lost, silently or not, or out of order."""
+    happenings: list[Happening] = []
+    for way, data in conversation:
+        begin, end = sorted((random.randrange(len(data)), random.randint(1, len(data))))
+        parts: list[Chunk] = [data]
+        match random.randrange(12):
+            case 0:
+                parts = [data[:begin], Gap(max(end - begin, 1)), data[end:]]
+            case 1:
+                parts = [data[:begin] + random.randbytes(1) + data[begin + 1 :]]
+            case 2:
+                parts = [data[:end] + data[begin:]]
+            case 3:
+                parts = []
+            case 4:
+                parts = [End.IDLE, data]
+            case 5:
+                parts = [random.choice(conversation)[1], data]
+        happenings += [(way, part) for part in parts if part]
+    return happenings
+
+
+@each_protocol
+@given(seed=st.integers(0, 1 << 32))
+@settings(max_examples=100, deadline=None)
+def test_a_broken_conversation_is_read_the_same_anyhow(spec: ProtocolSpec, conversation: Conversation, seed: int):
+    random = Random(seed)
+    happenings = [*random.choice(((), JOINED)), *broken(conversation, random)]
+    tap, other = Tap(spec), Tap(spec)
+    messages = facts(tap.hear(happenings, close=True))
+    for direction, chunk in chopped(happenings, random, random.choice([2, 20, 200])):
+        other.see(direction, chunk, 0)
+        if random.random() < 0.05 and not other.wrong and other.switched is None:
+            other.move()
+    other.close()
+    assert facts(other.messages) == messages
+    for role in (Role.REQUEST, Role.RESPONSE):
+        numbers = [message.exchange for message in messages if message.role is role and message.exchange]
+        assert len(numbers) == len(set(numbers))
+
+
 BOMBS = {
     "redis": [b"*2\r\n", b"*1\r\n", b"*1000000\r\n", b"$1\r\n", b"$2000\r\n", b"+", b"|1\r\n", b"$?\r\n", b"*3\r\n$3\r\nGET\r\n"],
     "postgresql": [
