@@ -217,6 +217,20 @@ def test_a_broken_conversation_is_read_the_same_anyhow(spec: ProtocolSpec, conve
         assert len(numbers) == len(set(numbers))
 
 
+@each_protocol
+@given(seed=st.integers(0, 1 << 32))
+@settings(max_examples=100, deadline=None)
+def test_several_holes_make_nothing_wrong_certain(spec: ProtocolSpec, conversation: Conversation, seed: int):
+    random = Random(seed)
+    often = random.choice([0.05, 0.3])
+    happenings: list[Happening] = []
+    for way, data in conversation:
+        begin, end = sorted(random.sample(range(len(data) + 1), 2)) if random.random() < often else (0, 0)
+        parts: list[Chunk] = [data[:begin], Gap(end - begin), data[end:]] if end else [data]
+        happenings += [(way, part) for part in parts if part]
+    assert set(pairs(Tap(spec).hear(happenings, close=True))) <= set(pairs(decoded(spec, conversation)))
+
+
 BOMBS = {
     "redis": [b"*2\r\n", b"*1\r\n", b"*1000000\r\n", b"$1\r\n", b"$2000\r\n", b"+", b"|1\r\n", b"$?\r\n", b"*3\r\n$3\r\nGET\r\n"],
     "postgresql": [

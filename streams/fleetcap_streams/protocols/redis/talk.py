@@ -16,6 +16,8 @@ from fleetcap_streams.protocols.turns import Turns
 NAME: Final = "redis"
 
 _PUSH: Final = ord(">")
+# What answers these get depends on all of their arguments.
+_BY_ARGUMENTS: Final = commands.SUBSCRIBING | commands.UNSUBSCRIBING | {b"CLIENT"}
 _MONITORED: Final = re.compile(rb"[0-9]{9,11}\.[0-9]{6} \[[0-9]+ ")
 
 
@@ -155,7 +157,10 @@ class Redis(Framing):
         messages = self._settled(turns.turn, time_ns)
         name = value.pieces[0].upper()[: commands.LONGEST] if value.pieces else b""
         words = commands.without_secrets(value.pieces)
-        answers = self._answers(name, [word.upper() for word in words[1:3]], len(words) - 1)
+        told = not value.missing or (commands.known(name) and name not in _BY_ARGUMENTS)
+        answers = self._answers(name, [word.upper() for word in words[1:3]], len(words) - 1) if told else 0
+        if not told:
+            turns.lost(direction, 1)  # nobody knows how many answers it gets
         if answers:
             turns.count += 1
             turns.ask(Asked(turns.count, name, answers), self._limits.pending)
@@ -197,6 +202,8 @@ class Redis(Framing):
         front = turns.front()
         kind = self._pushed(value, front)
         if kind:
+            if value.missing and kind.encode() not in commands.PUBLISHED:
+                turns.lost(direction, 1)  # it may have been the answer to a subscription
             return (self._push(direction, value, kind, time_ns),)
         turns.heard()
         front = turns.front()
