@@ -137,7 +137,9 @@ class Amqp(Framing):
             channel.contents[direction] = content
             return messages
         for paired, more in self._pair(channel, direction, method, said):
-            messages.append(self._plain(direction, frame, {**said, **more}, paired, notes))
+            message = self._plain(direction, frame, said, paired, notes)
+            message.attributes = {**said, **more}
+            messages.append(message)
         self._heed(number, channel, direction, method, said)
         return messages
 
