@@ -1,7 +1,7 @@
 """A table that grows downwards, one line for each exchange; what has no fixed width gets the room that the terminal leaves."""
 
 import time
-from typing import TextIO
+from typing import Final, TextIO
 
 from rich.console import Console
 from rich.text import Text
@@ -16,6 +16,7 @@ _NARROW_BELOW = 100  # columns of the terminal
 _RIGHT = frozenset({6, 7})
 _STATUS = {1: "cyan", 2: "green", 3: "blue", 4: "yellow", 5: "bold red"}
 _ARROWS = {common_pb2.ROLE_CLIENT: "→", common_pb2.ROLE_SERVER: "←"}
+_WAY: Final = ("operation", "subject", "exchange", "routing_key")
 
 
 class TablePrinter:
@@ -51,14 +52,13 @@ class TablePrinter:
     def message(self, message: exchange_pb2.Message, connection: common_pb2.Connection, node_id: str) -> None:  # noqa: ARG002
         """One row, with the beginning of the message."""
         arrow = "→" if message.direction == common_pb2.DIRECTION_SENT else "←"
-        what = _visible(message.body[:200].decode("utf-8", "replace"))
         row = (
             _clock(message.start_ns),
             _process(connection.process),
             arrow,
             message.protocol,
             "",
-            what,
+            _what(message),
             _size(message.body_size),
             "",
         )
@@ -118,11 +118,19 @@ class TablePrinter:
         return line
 
 
-def _what(request: exchange_pb2.Message) -> str:
-    if request.HasField("http"):
-        target, authority = request.http.target, request.http.authority
+def _what(message: exchange_pb2.Message) -> str:
+    if message.HasField("http"):
+        target, authority = message.http.target, message.http.authority
         return _visible(f"{authority}{target}" if target.startswith("/") else target)
-    return _visible(request.body[:200].decode("utf-8", "replace"))
+    return _visible(_way(message) + message.body[:200].decode("utf-8", "replace"))
+
+
+def _way(message: exchange_pb2.Message) -> str:
+    """Where something is published to or comes from, which its body does not say."""
+    told = {each.name: each.text for each in message.attributes if each.name in _WAY}
+    words = [told[name] for name in _WAY if told.get(name)]
+    said = message.body.upper().startswith(told.get("operation", "").upper().encode())
+    return "" if said or len(words) < 2 else " ".join(words) + " "
 
 
 def _counts(record: connection_pb2.ConnectionRecord) -> str:

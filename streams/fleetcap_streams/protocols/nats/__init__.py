@@ -7,12 +7,12 @@ facts.py     what a unit says of itself
 talk.py      units to messages, and which of them answer which
 
 The body of PUB, HPUB, MSG and HMSG is the payload; `head` holds what stands before it, the control line and the headers. The
-body of all others is the line, of INFO and CONNECT the JSON in it. Attributes: `operation` (PUB, MSG, … in upper case),
-`subject`, `reply_to`, `sid`, `queue`, `max_messages` (UNSUB), `account` (between servers); `headers` (name and value, the first
-64), `status` and `description` of a message that has them; `in_reply_to`: the subject of the request that asked for an
-answer to this message's subject, on this connection. `error` of -ERR. INFO tells `server_id`, `server_name`, `server_version`,
-`host`, `port`, `max_payload`, `cluster`, `jetstream`, `auth_required`, `tls_required`; CONNECT `client_name`, `client_language`,
-`client_version`, `user`, `verbose`, `pedantic`, `tls_required`.
+body of INFO and CONNECT is their JSON, with the verb as `head`; that of all others is the line. Attributes: `operation` (PUB,
+MSG, … in upper case), `subject`, `reply_to`, `sid`, `queue`, `max_messages` (UNSUB), `account` (between servers); `headers` (name
+and value, the first 64), `status` and `description` of a message that has them; `in_reply_to`: the subject of the request that
+asked for an answer to this message's subject, on this connection; `error` of -ERR. INFO tells `server_id`, `server_name`,
+`server_version`, `host`, `port`, `max_payload`, `cluster`, `jetstream`, `auth_required`, `tls_required`; CONNECT `client_name`,
+`client_language`, `client_version`, `user`, `verbose`, `pedantic`, `tls_required`.
 
 PING and PONG are exchanges, whoever asks. Where CONNECT said verbose, a client's other commands are too: +OK or -ERR ends them.
 What the tap joined too late to know is SINGLE until a +OK shows itself. An -ERR that answers nothing, such as that of a slow

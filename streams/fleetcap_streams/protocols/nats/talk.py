@@ -188,6 +188,8 @@ class Nats(Framing):
 
     def _greeting(self, message: Message, frame: Frame, line: Line) -> None:
         said = greeting.read(line.verb, line.rest if frame.whole else b"")
+        message.head = line.verb + b" "
+        message.body_size = message.encoded_size = len(line.rest) if frame.whole else frame.size
         message.body = said.text[: self._limits.body]
         message.attributes = {**message.attributes, **said.facts}
         if said.hid:

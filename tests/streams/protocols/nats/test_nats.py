@@ -108,7 +108,7 @@ def test_what_proves_an_identity_is_left_out(key: str, value: object):
     connect = json.dumps({"verbose": False, key: value, "name": "me"}).encode()
     (message,) = spoken((1, b"CONNECT " + connect + b"\r\n"))
     assert json.loads(message.body) == {"verbose": False, key: "(hidden)", "name": "me"}
-    assert message.notes == ("secret-hidden",)
+    assert (message.notes, message.head, message.body_size) == (("secret-hidden",), b"CONNECT ", len(connect))
     assert "hunter2" not in repr(message)
 
 

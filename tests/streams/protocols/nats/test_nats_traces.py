@@ -77,7 +77,7 @@ def ours(message: Message) -> Fact:
         str(facts["operation"]),
         tuple(sorted(told.items())),
         tuple(sorted((str(name), str(value)) for name, value in headers)),
-        message.body if message.head else b"",
+        message.body if "subject" in facts and message.head else b"",
     )
 
 
