@@ -23,7 +23,5 @@ def probe(opening: Opening) -> Score:
 
 
 def _first(data: bytes) -> Score:
-    begun = data[: len(wire.PROTOCOL_HEADER)]
-    if not wire.PROTOCOL_HEADER.startswith(begun):
-        return wire.proven(data, 0)
-    return Score.YES if begun == wire.PROTOCOL_HEADER else Score.MORE
+    score = wire.protocol_header(data[: wire.HEADER_SIZE])
+    return wire.proven(data, 0) if score is Score.NO else score

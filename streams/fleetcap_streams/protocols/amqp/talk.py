@@ -81,7 +81,7 @@ class Amqp(Framing):
     def stitch(self, direction: Direction, frame: Frame) -> Sequence[Message]:
         """See `Framing`."""
         data = frame.data
-        if data[:1] == wire.PROTOCOL_HEADER[:1]:
+        if data[:1] == b"A":
             return self._protocol_header(direction, frame)
         if frame.whole and data[-1] != wire.END:
             raise DesyncError
@@ -99,8 +99,7 @@ class Amqp(Framing):
         return (self._plain(direction, frame, {"operation": "heartbeat"}, Paired()),)
 
     def _protocol_header(self, direction: Direction, frame: Frame) -> Sequence[Message]:
-        version = "-".join(str(number) for number in frame.data[5:8])
-        said: dict[str, Attribute] = {"operation": "protocol-header", "version": version}
+        said: dict[str, Attribute] = {"operation": "protocol-header", "version": wire.PROTOCOL_HEADERS.get(frame.data, "")}
         return (self._plain(direction, frame, said, Paired()),)
 
     def _channel(self, number: int, *, opens: bool = False) -> Channel:

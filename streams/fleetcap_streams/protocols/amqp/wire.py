@@ -12,7 +12,10 @@ from fleetcap_streams.protocols.amqp.methods import BASIC, METHODS
 from fleetcap_streams.protocols.contract import Score
 from fleetcap_streams.protocols.framing import INVALID, MORE, State, Step
 
-PROTOCOL_HEADER: Final = b"AMQP\0\0\x09\1"
+# By the version that it names. The older ones, which brokers still take from old clients, have the same frames.
+PROTOCOL_HEADERS: Final = {b"AMQP\0\0\x09\1": "0-9-1", b"AMQP\1\1\0\x09": "0-9", b"AMQP\1\1\x08\0": "0-8"}
+HEADER_SIZE: Final = 8
+_PROTOCOL: Final = ord("A")
 METHOD: Final = 1
 HEADER: Final = 2
 BODY: Final = 3
@@ -54,11 +57,9 @@ def head(data: bytes, at: int = 0) -> Head:
 def frame(data: bytes, at: int, most: int = LARGEST) -> Step:
     """The frame, or the protocol header, that begins here; its payload has at most so many bytes."""
     there = len(data) - at
-    if data[at] == PROTOCOL_HEADER[0]:
-        begun = data[at : at + len(PROTOCOL_HEADER)]
-        if not PROTOCOL_HEADER.startswith(begun):
-            return INVALID
-        return MORE if len(begun) < len(PROTOCOL_HEADER) else (State.DONE, len(PROTOCOL_HEADER))
+    if data[at] == _PROTOCOL:
+        score = protocol_header(data[at : at + HEADER_SIZE])
+        return INVALID if score is Score.NO else MORE if score is Score.MORE else (State.DONE, HEADER_SIZE)
     if data[at] not in (METHOD, HEADER, BODY, HEARTBEAT):
         return INVALID
     if there < BEFORE:
@@ -82,6 +83,13 @@ def _numbered(data: bytes, at: int, kind: int, size: int) -> Step:
     first, second = ids(data, at)
     known = (first, second) in METHODS if kind == METHOD else (first, second) == (BASIC, 0)
     return (State.DONE, AROUND + size) if known else INVALID
+
+
+def protocol_header(begun: bytes) -> Score:
+    """Whether these are the first 8 bytes of a connection, or so many of them as are there."""
+    if begun in PROTOCOL_HEADERS:
+        return Score.YES
+    return Score.MORE if any(each.startswith(begun) for each in PROTOCOL_HEADERS) else Score.NO
 
 
 def ids(data: bytes, at: int = 0) -> tuple[int, int]:

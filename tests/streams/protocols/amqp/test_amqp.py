@@ -438,7 +438,10 @@ def test_where_a_frame_is_found_again(found: bytes, before: bytes):
     ("received", "sent", "joined", "score"),
     [
         (b"", b"AMQP\0\0\x09\1", False, Score.YES),
+        (b"", b"AMQP\1\1\0\x09", False, Score.YES),
+        (b"", b"AMQP\1\1", False, Score.MORE),
         (b"", b"AMQP\0\0", False, Score.MORE),
+        (b"", b"AMQP\1\1\0\x0a", False, Score.NO),  # AMQP 0-10
         (b"", b"AMQP\0\1\0\0", False, Score.NO),  # AMQP 1.0
         (b"AMQP\3\1\0\0", b"AMQP\3\1\0\0", True, Score.MORE),
         (AMQP_GREETING, b"", False, Score.YES),
@@ -453,6 +456,15 @@ def test_where_a_frame_is_found_again(found: bytes, before: bytes):
 )
 def test_the_probe(received: bytes, sent: bytes, joined: bool, score: Score):  # noqa: FBT001
     assert SPEC.probe(Opening(received, sent, joined, None)) is score
+
+
+@pytest.mark.parametrize(
+    ("header", "version"), [(b"AMQP\0\0\x09\1", "0-9-1"), (b"AMQP\1\1\0\x09", "0-9"), (b"AMQP\1\1\x08\0", "0-8")]
+)
+def test_the_header_names_a_version(header: bytes, version: str):
+    (message,) = Tap(SPEC).client(header)
+    assert message.attributes == {"operation": "protocol-header", "version": version}
+    assert message.complete
 
 
 def test_every_answer_has_a_method_that_asks():
