@@ -342,6 +342,15 @@ static int next_line(Reader *r, Span *line) {
 
 static int is_status(Span line) { return line.size >= 5 && memcmp(line.data, "HTTP/", 5) == 0; }
 
+/* Whether a lower-case word begins a text, whatever the text's case. */
+static int begins(Span text, const char *word) {
+    size_t size = strlen(word);
+    return text.size >= size && named((Span){text.data, size}, word);
+}
+
+/* Content types of bodies that tell more than a body (protocols/web). */
+static int is_watched(Span type) { return begins(type, "text/event-stream"); }
+
 /* Read a head and write its `Http` into run->http; 0: there is none, or none that is plain. */
 static int read_head(Run *run, Span data, Head *head) {
     Start start = {0};
@@ -358,6 +367,7 @@ static int read_head(Run *run, Span data, Head *head) {
         if (line.size == 0) break;
         if (!read_field(line, &name, &value)) return 0;
         if (named(name, "transfer-encoding") || named(name, "content-encoding") || named(name, "upgrade")) return 0;
+        if (named(name, "content-type") && is_watched(value)) return 0;
         if (named(name, "content-length") && (lengths++ || !read_length(value, &length))) return 0;
         if (named(name, "host") && hosts++ == 0) host = value;
         size_t inner = 1 + (name.size > 127 ? 2 : 1) + name.size;

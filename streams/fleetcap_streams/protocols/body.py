@@ -5,13 +5,17 @@ kept up to `REBUILD` and decoded again after a restore; of a longer body what co
 only, and the body says `decoder-lost`. The same bytes let a broken body be decoded up to the very byte that broke it.
 """
 
-from typing import Final, NamedTuple
+from collections.abc import Callable
+from typing import Final, NamedTuple, TypeAlias
 
 import msgspec
 
 from fleetcap_streams.protocols import sha256
 from fleetcap_streams.protocols.contract import Limits
 from fleetcap_streams.protocols.decoding import Chain, DecodeError, OutputLimit
+
+Tap: TypeAlias = Callable[[bytes], None]
+"""Is given each decoded byte of a body once and in order, also where the body is decoded again."""
 
 REBUILD: Final = 256 * 1024  # encoded bytes kept; bounds the snapshot of a connection with a body in flight
 _SLICE: Final = 64 * 1024  # divides REBUILD, so that what is kept does not depend on how the bytes were cut
@@ -37,6 +41,7 @@ class BodyState(msgspec.Struct, array_like=True):
     encoded_size: int
     missing: int
     trouble: str
+    tapped: int = 0
 
 
 class Finished(NamedTuple):
@@ -52,16 +57,21 @@ class Finished(NamedTuple):
 class _Kept:
     """The decoded side. Nothing is hashed before it is over `limit`: until then all of it is here."""
 
-    __slots__ = ("data", "hasher", "limit", "size")
+    __slots__ = ("data", "hasher", "limit", "size", "tap", "tapped")
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, tap: Tap | None, tapped: int) -> None:
         self.data = bytearray()
         self.size = 0
         self.limit = limit
         self.hasher: sha256.Implementation | None = None
+        self.tap = tap
+        self.tapped = tapped  # decoded bytes that the tap has had
 
     def add(self, piece: bytes) -> None:
         self.size += len(piece)
+        if self.tap is not None and self.size > self.tapped:
+            self.tap(piece[-(self.size - self.tapped) :])
+            self.tapped = self.size
         if self.hasher is not None:
             self.hasher.update(piece)
         elif self.size <= self.limit:
@@ -81,16 +91,17 @@ class Body:
 
     __slots__ = ("_chain", "_codings", "_encoded", "_kept", "_limits", "_trouble", "encoded_size", "missing")
 
-    def __init__(self, limits: Limits, codings: tuple[str, ...] = ()) -> None:
+    def __init__(self, limits: Limits, codings: tuple[str, ...] = (), tap: Tap | None = None) -> None:
         self.encoded_size = 0
         self.missing = 0
         self._limits = limits
         self._codings = codings
         self._trouble = ""
+        self._kept = _Kept(limits.body, tap, 0)
         self._begin()
 
     def _begin(self) -> None:
-        self._kept = _Kept(self._limits.body)
+        self._kept = _Kept(self._limits.body, self._kept.tap, self._kept.tapped)
         self._chain = Chain(self._codings, self._limits.decompressed) if self._codings else None
         self._encoded: bytearray | None = bytearray()
 
@@ -206,12 +217,14 @@ class Body:
             encoded_size=self.encoded_size,
             missing=self.missing,
             trouble=self._trouble,
+            tapped=kept.tapped,
         )
 
     @classmethod
-    def restore(cls, limits: Limits, state: BodyState) -> "Body":
+    def restore(cls, limits: Limits, state: BodyState, tap: Tap | None = None) -> "Body":
         """Go on from a state."""
-        body = cls(limits, state.codings)
+        body = cls(limits, state.codings, tap)
+        body._kept.tapped = state.tapped
         if state.encoded is not None:
             body.feed(state.encoded)
             return body

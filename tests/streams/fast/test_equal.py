@@ -122,6 +122,7 @@ ODD_RESPONSES = (
     response("200 OK", b"\x00\xff" * 700),
     response("200 OK", b"y" * 3001),
     response("404 Not Found", b"no", "Connection: close", "Content-Type: text/plain"),
+    response("200 OK", b"id: 1\ndata: a\n\n: b\n\ndata: c", "Content-Type: Text/Event-Stream;charset=utf-8"),
     response() * 2,
 )
 

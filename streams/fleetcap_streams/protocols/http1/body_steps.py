@@ -7,9 +7,8 @@ from fleetcap_streams.protocols.http1.flow import Flow, Step
 def _fill(flow: Flow, data: bytes, pos: int) -> int:
     """Give the body what it still waits for."""
     opened = flow.opened()
-    assert opened.body is not None  # noqa: S101 - our own invariant, as in `Flow.opened`
     stop = min(pos + opened.remaining, len(data))
-    opened.body.feed(data[pos:stop])
+    flow.out += opened.feed(data[pos:stop], flow.backlog.time_at(pos))
     opened.remaining -= stop - pos
     return stop
 

@@ -88,7 +88,7 @@ class Flow:
             exchange, length, more = self._begin_request(head)
         self.open = opened = OpenMessage(head, start_ns, exchange, said + more)
         if length:
-            opened.begin_body(self.limits, length)
+            opened.begin_body(self.direction, self.limits, length)
         self.step = _BODY_STEPS.get(length, Step.LENGTH)
         return opened
 
@@ -121,7 +121,7 @@ class Flow:
     def finish(self, end_ns: int, *, complete: bool = True, missing: int = 0) -> None:
         """The open message is over; `missing` are bytes of it that were lost outside its body."""
         opened = self.opened()
-        self.out.append(opened.finish(self.direction, self.limits, end_ns, complete=complete, missing=missing))
+        self.out += opened.finish(self.direction, self.limits, end_ns, complete=complete, missing=missing)
         self.open = None
         if not opened.is_request:
             self.step = Step.HEAD if self.pairing.token is None else Step.SWITCHED
@@ -147,7 +147,7 @@ class Flow:
         head = read_head(shown[: shown.rfind(b"\n") + 1])
         assert head is not None  # noqa: S101 - the start line was checked
         opened = self.begin(head, self.backlog.time_at(start))
-        opened.body = None
+        opened.body = opened.watch = None
         opened.raw = shown
         if missing:
             opened.notes += (notes.GAP,)
@@ -195,7 +195,7 @@ class Flow:
         backlog.ends, backlog.times, backlog.now = state.ends, state.times, state.now
         self.checked = self.step is Step.HEAD and b"\n" in state.buffer
         self.line_start, self.said = state.line_start, state.notes
-        self.open = None if state.open is None else OpenMessage.restore(self.limits, state.open)
+        self.open = None if state.open is None else OpenMessage.restore(self.direction, self.limits, state.open)
         self.skipped.restore(state.skipped)
         self.queue = [(item.data if item.missing is None else Gap(item.missing), item.time_ns) for item in state.queue]
         self.queued = sum(len(item.data) for item in state.queue)

@@ -150,11 +150,11 @@ class Half:
             case Step.HELD | Step.SWITCHED:
                 flow.queue.append((Gap(missing), now))
             case Step.LENGTH | Step.CHUNK_DATA if opened and 0 < missing <= opened.remaining:
-                opened.gap(missing)
+                flow.out += opened.gap(missing)
                 opened.remaining -= missing
                 self._after_gap(opened, now)
             case Step.UNTIL_CLOSE if opened:
-                opened.gap(missing)
+                flow.out += opened.gap(missing)
             case _:
                 self._interrupt(missing)
 
@@ -202,7 +202,8 @@ class Half:
     def _close_message(self, opened: OpenMessage, missing: int, last_ns: int) -> None:
         """Bytes missing beyond a body's known end are not the message's own."""
         if missing:
-            opened.gap(min(missing, opened.remaining) if self._flow.step is Step.LENGTH else missing)
+            own = min(missing, opened.remaining) if self._flow.step is Step.LENGTH else missing
+            self._flow.out += opened.gap(own)
         self._flow.cut(last_ns, notes.BODY_CUT)
 
     def end(self, why: End) -> list[Message]:

@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 from fleetcap_streams.protocols.contract import Http
 from fleetcap_streams.protocols.http1 import notes
 from fleetcap_streams.protocols.http1.framing import UNTIL_CLOSE, Framing, frame
+from fleetcap_streams.protocols.web.watch import watch_of
 
 PREFIX: Final = 64  # bytes by which an unfinished start line is judged
 
@@ -64,13 +65,14 @@ class Head:
     upgrade: str  # what the Upgrade field asks for first, in lower case
     notes: tuple[str, ...]
     kind: int  # of a request, as in `Kind`
+    watch: str  # what follows the body, as `web.watch` calls it
     plain: bool  # a body of known length, no codings, nothing that changes the connection: the fast path may take it
 
 
 HEADS: Final[dict[bytes, Head]] = {}
 _LINES: Final[dict[bytes, Field]] = {}
 _KINDS: Final = {"HEAD": 1, "CONNECT": 2}
-_KEYS: Final = frozenset({"content-length", "transfer-encoding", "content-encoding", "upgrade", "host"})
+_KEYS: Final = frozenset({"content-length", "transfer-encoding", "content-encoding", "content-type", "upgrade", "host"})
 
 
 def text(data: bytes) -> str:
@@ -216,7 +218,9 @@ def _build(raw: bytes, start: StartLine, fields: list[Field], said: tuple[str, .
     plain = framing.length >= 0 and not framing.codings and not upgrade and start.method != "CONNECT"
     if not request:
         plain = framing.length >= 0 and not framing.codings and start.status >= 200
-    return Head(raw, http, framing.length, framing.codings, upgrade, said + framing.notes, _KINDS.get(start.method, 0), plain)
+    watch = watch_of(known["content-type"][0], request=request) if "content-type" in known else ""
+    kind = _KINDS.get(start.method, 0)
+    return Head(raw, http, framing.length, framing.codings, upgrade, said + framing.notes, kind, watch, plain=plain and not watch)
 
 
 def _framing(start: StartLine, known: dict[str, list[str]]) -> Framing:

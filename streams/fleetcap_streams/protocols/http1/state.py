@@ -7,7 +7,7 @@ import msgspec
 from fleetcap_streams.protocols.body import BodyState
 from fleetcap_streams.protocols.raw import RawState
 
-VERSION: Final = 1
+VERSION: Final = 2
 
 
 class QueuedState(msgspec.Struct, array_like=True):
@@ -28,6 +28,7 @@ class OpenState(msgspec.Struct, array_like=True):
     body: BodyState | None
     remaining: int
     unknown_gap: bool
+    watch: bytes | None
 
 
 class HalfState(msgspec.Struct, array_like=True):

@@ -38,6 +38,9 @@ def build(half: Half, direction: Direction, role: Role, numbers: tuple[int, int]
                 of_body, digest = (*of_body, notes.CODING_UNCERTAIN), b""
         complete = complete and not head.broken
     protocol = NAME
+    if half.watch is not None:
+        half.watch.now_ns = half.end_ns
+        attributes.update(half.watch.finish(half.trailers, complete=complete))
     if half.layer is not None:
         protocol = half.layer.name
         attributes.update(half.layer.finish(half.trailers))

@@ -9,12 +9,13 @@ import msgspec
 
 from fleetcap_streams.protocols import sha256
 from fleetcap_streams.protocols.body import Body, BodyState, Finished
-from fleetcap_streams.protocols.contract import Limits
+from fleetcap_streams.protocols.contract import Direction, Limits
 from fleetcap_streams.protocols.http2 import notes
 from fleetcap_streams.protocols.http2.heads import Head, read_head
 from fleetcap_streams.protocols.http2.hpack import HeaderBlock
 from fleetcap_streams.protocols.http2.layers import Layer, layer_called
 from fleetcap_streams.protocols.http2.static_table import Field
+from fleetcap_streams.protocols.web.watch import Watch, watch_called
 
 _EMPTY: Final = Finished(b"", 0, sha256.EMPTY, 0, ())
 
@@ -52,6 +53,7 @@ class HalfState(msgspec.Struct, array_like=True):
     missing: int
     kept: bool
     layer: tuple[str, bytes] | None
+    watch: tuple[str, bytes] | None
 
 
 class Half:
@@ -77,6 +79,7 @@ class Half:
         "notes",
         "start_ns",
         "trailers",
+        "watch",
     )
 
     def __init__(self, limits: Limits, head: Head | None, start_ns: int) -> None:
@@ -93,6 +96,7 @@ class Half:
         self.complete = True  # it ends, or will have ended, with END_STREAM
         self.kept = True
         self.layer: Layer | None = None
+        self.watch: Watch | None = None
         self.held = 0
         if head is not None:
             self.held = len(head.raw)
@@ -112,15 +116,17 @@ class Half:
             return
         if self.layer is not None:
             self.layer.feed(piece)
+        if self.watch is not None:
+            self.watch.now_ns = self.end_ns
         if self.body is not None:
             self.body.feed(piece)
-        elif self.first or self.codings or len(piece) > self._limits.body or not self.kept:
+        elif self.first or self.codings or self.watch is not None or len(piece) > self._limits.body or not self.kept:
             self._begin().feed(piece)
         else:
             self.first = piece
 
     def _begin(self) -> StreamBody:
-        self.body = StreamBody(self._limits, self.codings)
+        self.body = StreamBody(self._limits, self.codings, None if self.watch is None else self.watch.feed)
         if not self.kept:
             self.body.keep_no_more()
         if self.first:
@@ -137,6 +143,8 @@ class Half:
             self.layer.gap(missing)
         if self.codings or self.body is not None:
             (self.body or self._begin()).gap(missing)
+        if self.watch is not None:
+            self.watch.gap(missing)
 
     def keep_no_more(self) -> None:
         """The connection holds too much: from here on only count and hash."""
@@ -147,6 +155,8 @@ class Half:
     def weight(self) -> int:
         """What it holds now; of the connection's allowance."""
         body = len(self.first) if self.body is None else self.body.held
+        if self.watch is not None:
+            body += self.watch.weight()
         return body if self.head is None else body + len(self.head.raw)
 
     def finish(self, *, complete: bool) -> Finished:
@@ -178,10 +188,11 @@ class Half:
             self.missing,
             self.kept,
             None if self.layer is None else (self.layer.name, self.layer.state()),
+            None if self.watch is None else (self.watch.name, self.watch.state()),
         )
 
     @classmethod
-    def restore(cls, limits: Limits, state: HalfState) -> "Half":
+    def restore(cls, direction: Direction, limits: Limits, state: HalfState) -> "Half":
         """Go on from a state."""
         head = None if state.fields is None else read_head(HeaderBlock(state.fields, state.unknown, state.said))
         half = cls(limits, head, state.start_ns)
@@ -192,8 +203,11 @@ class Half:
         half.layer = None if layer is None else layer()
         if half.layer is not None and state.layer is not None:
             half.layer.restore(state.layer[1])
+        if state.watch is not None:
+            half.watch = watch_called(state.watch[0], direction, limits)
+            half.watch.restore(state.watch[1])
         if state.body is not None:
-            body = StreamBody.restore(limits, state.body)
+            body = StreamBody.restore(limits, state.body, None if half.watch is None else half.watch.feed)
             assert isinstance(body, StreamBody)  # noqa: S101 - restore makes what it is called on
             half.body = body
             if not half.kept:

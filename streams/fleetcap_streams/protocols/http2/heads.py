@@ -13,6 +13,7 @@ from fleetcap_streams.protocols.http2 import notes
 from fleetcap_streams.protocols.http2.hpack import INVALID, LIST_CUT, UNKNOWN, HeaderBlock
 from fleetcap_streams.protocols.http2.layers import Layer, layer_of
 from fleetcap_streams.protocols.http2.static_table import Field
+from fleetcap_streams.protocols.web.watch import watch_of
 
 VERSION: Final = "2"
 
@@ -46,8 +47,8 @@ class Head:
 
     `fields` are those without pseudo-headers; where some are unknown (`partly`), the first of them may be pseudo-headers.
     `broken`: fields are missing. `codings` are to be taken off in that order. `length` is the declared one, None where there
-    is none. `layer` is what is spoken in the body; `plain`: the body is just to be kept. `raw` shows it as HTTP/1 would;
-    `http` and `attributes` go into the message.
+    is none. `layer` is what is spoken in the body, `watch` names what follows it decoded; `plain`: the body is just to be
+    kept. `raw` shows it as HTTP/1 would; `http` and `attributes` go into the message.
     """
 
     __slots__ = (
@@ -71,6 +72,7 @@ class Head:
         "scheme",
         "status",
         "target",
+        "watch",
     )
 
     def __init__(self, block: HeaderBlock) -> None:
@@ -93,7 +95,8 @@ class Head:
         self.layer: type[Layer] | None = layer_of(self.content_type) if self.content_type else None
         if self.layer is not None:
             self.attributes.update(self.layer.describe(self.fields))
-        self.plain = self.layer is None and not self.codings and not said
+        self.watch = "" if self.layer is not None else watch_of(self.content_type, request=self.kind is Kind.REQUEST)
+        self.plain = self.layer is None and not self.watch and not self.codings and not said
 
     def _settle(self, status: str, told: dict[str, list[str]], said: list[str]) -> None:
         self.status = int(status) if status and _STATUS.fullmatch(status) else 0

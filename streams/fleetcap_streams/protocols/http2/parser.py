@@ -13,7 +13,7 @@ from fleetcap_streams.protocols.http2.probe import probe
 from fleetcap_streams.protocols.http2.side import Side, SideState
 from fleetcap_streams.protocols.http2.streams import Streams, StreamsState
 
-VERSION: Final = 1
+VERSION: Final = 2
 
 
 class ParserState(msgspec.Struct, array_like=True):

@@ -16,6 +16,7 @@ from fleetcap_streams.protocols.http2.hpack import UNKNOWN_FIELD
 from fleetcap_streams.protocols.http2.layers import Layer, layer_called
 from fleetcap_streams.protocols.http2.limits import Http2Limits
 from fleetcap_streams.protocols.http2.reader import Times
+from fleetcap_streams.protocols.web.watch import watch_called
 
 _OTHER = (Direction.SENT, Direction.RECEIVED)
 
@@ -153,6 +154,7 @@ class Streams:
             half.feed(piece)
         else:
             self._feed(half, piece)
+            self._put_inner(number, half)
         if ends:
             self._finish(stream, direction, half, complete=True)
 
@@ -164,6 +166,13 @@ class Streams:
         self._weigh(half)
         if self._held > self._own.held:
             self._relieve(half)
+
+    def _put_inner(self, number: int, half: Half) -> None:
+        """Messages inside a body go out as they come."""
+        if half.watch is not None:
+            for message in half.watch.take():
+                message.attributes = {"stream_id": number, **message.attributes}
+                self.out.append(message)
 
     def _weigh(self, half: Half) -> None:
         held = half.weight()
@@ -190,6 +199,7 @@ class Streams:
         half = self._half(direction, number, time_ns, notes.HEAD_UNKNOWN)
         if half is not None:
             half.hole(missing)
+            self._put_inner(number, half)
 
     def promise(self, direction: Direction, number: int, head: Head, times: Times) -> None:
         """A request that the server has answered before it was made (RFC 9113 section 8.4)."""
@@ -233,6 +243,7 @@ class Streams:
             half = stream.halves[direction]
             if half is not None:
                 half.hole(0)
+                self._put_inner(stream.number, half)
 
     def found(self, direction: Direction) -> None:
         """The end of what `lost` began."""
@@ -292,6 +303,8 @@ class Streams:
         if half.codings and self._decoders >= self._own.decoders:
             half.codings = ()
             half.note(notes.DECODERS_LIMIT)
+        elif head.watch:
+            half.watch = watch_called(head.watch, direction, self._limits)
         return half
 
     def _interim(self, stream: Stream, direction: Direction, head: Head, times: Times) -> None:
@@ -382,7 +395,9 @@ class Streams:
         head = half.head
         if head is not None and head.length is not None and complete and length_is_wrong(half, head, stream.method, role):
             half.note(notes.LENGTH_MISMATCH)
-        self.out.append(build(half, direction, role, (stream.number, exchange), said))
+        message = build(half, direction, role, (stream.number, exchange), said)
+        self._put_inner(stream.number, half)
+        self.out.append(message)
 
     def state(self) -> StreamsState:
         """What a snapshot holds of it."""
@@ -407,7 +422,10 @@ class Streams:
             stream.method, stream.asked, stream.pushed = saved.method, saved.asked, saved.pushed
             stream.layer = layer_called(saved.layer)
             stream.over, stream.asked_ns = list(saved.over), saved.asked_ns
-            stream.halves = [None if half is None else Half.restore(self._limits, half) for half in saved.halves]
+            stream.halves = [
+                None if half is None else Half.restore(side, self._limits, half)
+                for side, half in zip(Direction, saved.halves, strict=True)
+            ]
             for half in stream.halves:
                 if half is not None:
                     self._held += half.held
