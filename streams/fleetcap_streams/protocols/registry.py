@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from fleetcap_streams.protocols import amqp, dns, http2, mongodb, mysql, nats, postgresql, raw, redis, websocket
+from fleetcap_streams.protocols import amqp, dns, http2, kafka, mongodb, mysql, nats, postgresql, raw, redis, websocket
 from fleetcap_streams.protocols.contract import ProtocolSpec
 from fleetcap_streams.protocols.errors import RegistryError
 from fleetcap_streams.protocols.http1.open_message import NAME as HTTP1
@@ -71,6 +71,7 @@ def default_registry() -> Registry:
             ProtocolSpec(HTTP1, probe_http1, Http1Parser, Http1Parser.restore),
             mongodb.SPEC,
             dns.SPEC,
+            kafka.SPEC,
             amqp.SPEC,
             nats.SPEC,
             mysql.SPEC,

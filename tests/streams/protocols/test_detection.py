@@ -138,7 +138,7 @@ OPENINGS = {
     "ssh": [(RECEIVED, b"SSH-2.0-OpenSSH_9.2\r\n"), (SENT, b"SSH-2.0-x\r\n")],
     "text": [(SENT, b"hello world\nhow are you\n")],
 }
-WANTED = {"request": "http1", "response": "http1", "h2 client": "http2", "h2 server": "http2"}
+WANTED = {"kafka": "kafka", "request": "http1", "response": "http1", "h2 client": "http2", "h2 server": "http2"}
 
 
 @pytest.mark.parametrize(("name", "steps"), OPENINGS.items(), ids=OPENINGS)

@@ -12,6 +12,7 @@ from tests.streams.protocols.tapping import connections_of, has_tshark
 
 OWN = {
     "dns": {"dns"},
+    "kafka": {"kafka"},
     "http": {"http1", "http2", "grpc", "websocket"},
     "mongo": {"mongodb"},
     "mysql": {"mysql"},

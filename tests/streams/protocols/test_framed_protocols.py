@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from fleetcap_streams.protocols.amqp import SPEC as AMQP_SPEC
 from fleetcap_streams.protocols.contract import Chunk, Direction, End, Gap, Limits, Opening, ProtocolSpec, Role, Score
 from fleetcap_streams.protocols.errors import SnapshotError
+from fleetcap_streams.protocols.kafka import SPEC as KAFKA_SPEC
 from fleetcap_streams.protocols.mongodb import SPEC as MONGODB_SPEC
 from fleetcap_streams.protocols.mysql import SPEC as MYSQL_SPEC
 from fleetcap_streams.protocols.nats import SPEC as NATS_SPEC
@@ -31,6 +32,7 @@ from tests.streams.protocols.conversations import (
     op_compressed,
     op_msg,
 )
+from tests.streams.protocols.kafka.conversation import KAFKA, kafka_asks, kafka_fetched, kafka_fetches, kafka_produces
 from tests.streams.protocols.tapping import (
     CLIENT,
     JOINED,
@@ -54,6 +56,7 @@ SPOKEN = {
     "mongodb": (MONGODB_SPEC, MONGODB),
     "nats": (NATS_SPEC, NATS),
     "amqp": (AMQP_SPEC, AMQP),
+    "kafka": (KAFKA_SPEC, KAFKA),
 }
 each_protocol = pytest.mark.parametrize(("spec", "conversation"), SPOKEN.values(), ids=SPOKEN)
 
@@ -286,6 +289,18 @@ BOMBS = {
         b"\3\0\1\0\0\0\1x\xce",
         b"\1\0\1\0\0\x10",
         b"\1\0\1\0\0\x0f\xff\0\x3c\0\x28",
+    ],
+    "kafka": [
+        kafka_asks(3, 1, 1, b"\xff\xff\xff\xff"),
+        kafka_asks(3, 1, 1, b"\0\0\0\x40" + b"\0\1t" * 64),
+        kafka_fetches(9, b"t" * 60),
+        kafka_fetched(9, b"t", bytes(300)),
+        kafka_produces(9, b"t", 5, acks=0)[:40],
+        kafka_asks(17, 0, 1, b"\0\0"),
+        b"\0\0\0\4\0\0\0\5",
+        b"\0\0\0\x10\0\1\0\1",
+        b"\0\0\0\x0a\0\0\0\0\0\0\0\1\xff\xff",
+        b"\0",
     ],
 }
 
