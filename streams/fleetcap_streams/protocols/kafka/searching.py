@@ -61,7 +61,7 @@ class Search:
             assert header is not None  # noqa: S101 - is_request has seen it all
             if header.key != PRODUCE and wire.size_of(data, at) > _LARGEST:
                 return Score.NO
-            return _fits(data, at, header.body, request_plan(header.key, header.version))
+            return _fits(data, at, header.body, request_plan(header.key, header.version)) if header.known else Score.YES
 
         return judge
 

@@ -23,6 +23,7 @@ SHORT_HEADER: Final = 12  # of a request up to its correlation id
 HEADER: Final = 14  # and the client id's length
 LEAST: Final = 10  # of a request's length
 _CLIENT: Final = 255  # bytes of a client id that are taken for one where it has to prove a request
+_NEWER: Final = 4  # versions of an API beyond the newest known that still prove a request
 _LOOSE_KEYS: Final = 1024  # keys and versions of Kafka to come are below
 _LOOSE_VERSIONS: Final = 256
 
@@ -93,7 +94,7 @@ def read_request(data: bytes) -> Request | None:
 
 
 def is_request(data: bytes, at: int) -> Score:
-    """Whether a request of a known API and version begins here.
+    """Whether a request of a known API begins here, in a version that is known or will soon be there.
 
     YES with a client's name, MAYBE with an empty one or none, MORE where the bytes there are fit.
     """
@@ -104,7 +105,7 @@ def is_request(data: bytes, at: int) -> Score:
     if not (0 <= key < len(APIS) and LEAST <= size <= MOST and correlation >= 0 and -1 <= length <= _CLIENT):
         return Score.NO
     api = APIS[key]
-    if not 0 <= version <= api.newest:
+    if not 0 <= version <= api.newest + _NEWER:
         return Score.NO
     flexible = api.request_header(version) == 2
     behind = HEADER + max(length, 0)
@@ -126,7 +127,7 @@ def _may_begin(data: bytes, at: int, there: int) -> bool:
         and (there < 5 or data[at + 4] == 0)
         and (there < 6 or data[at + 5] < len(APIS))
         and (there < 7 or data[at + 6] == 0)
-        and (there < 8 or data[at + 7] <= APIS[data[at + 5]].newest)
+        and (there < 8 or data[at + 7] <= APIS[data[at + 5]].newest + _NEWER)
         and (there < 9 or data[at + 8] < 0x80)
         and (there < 13 or data[at + 12] in (0, 0xFF))
     )
