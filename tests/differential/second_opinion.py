@@ -65,6 +65,7 @@ class Table:
     """A protocol: its captures, its rows, its known differences.
 
     `speaks` are the names that it has in our output; `decode_as` is tshark's name for it, given where ports do not tell.
+    `servers` has the server's port in captures where it is the higher one, so that nobody knows it without reading them.
     """
 
     name: str
@@ -73,6 +74,7 @@ class Table:
     rows: tuple[Row, ...]
     decode_as: str = ""
     options: tuple[str, ...] = ()
+    servers: Mapping[str, int] = field(default_factory=dict)
     differences: tuple[Difference, ...] = ()
     silent: Mapping[str, str] = field(default_factory=dict)  # captures of which tshark says nothing at all, and why
     defects: Mapping[str, str] = field(default_factory=dict)  # captures that we get wrong, and how; fails once we do not
@@ -133,7 +135,8 @@ def _tshark(table: Table, path: Path) -> Iterator[tuple[Row, list[str]]]:
     names = list(dict.fromkeys(name for row in table.rows for name in row.fields))
     # A tap sees each byte of a stream once; asked for twice passes, tshark knows what was sent again.
     command = ["tshark", "-n", "-2", "-r", str(path), "-T", "fields", "-E", "separator=/t", "-E", f"aggregator={_SEPARATOR}"]
-    for port in sorted(ports(path)) if table.decode_as else ():
+    known = table.servers.get(str(path.relative_to(TRACES)))
+    for port in sorted({known} if known else ports(path)) if table.decode_as else ():
         command += ["-d", f"tcp.port=={port},{table.decode_as}"]
     command += [part for name in names for part in ("-e", name)] + list(table.options)
     done = subprocess.run(command, check=True, capture_output=True, timeout=60)
