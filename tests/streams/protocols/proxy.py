@@ -40,7 +40,11 @@ class Recorder:
                 client, _ = self._listener.accept()
             except OSError:
                 return
-            server = socket.create_connection((HOST, self.target))
+            try:
+                server = socket.create_connection((HOST, self.target))
+            except OSError:  # it is gone already, and a client wants it back
+                client.close()
+                continue
             seen: list[tuple[Direction, bytes]] = []
             self.connections.append(seen)
             self._start(self._pump, client, server, CLIENT, seen)

@@ -22,8 +22,8 @@ told it on the same connection. A Produce request with `acks` 0 is SINGLE, since
 
 Notes: `request-unknown` (a response whose request was not seen: only its `correlation_id` is told), `version-unknown` (newer than
 what is known: the header alone was read), `records-uncounted` (old messages, compressed: sets of them were counted),
-`counted-partly` (a frame longer than the cap), `secret-hidden` (SASL tokens), `body-cut`, `truncated`, `unreadable`,
-`after-gap` (found by a number that may stand there by accident), `resynchronised`.
+`counted-partly` (a frame longer than the cap), `bytes-left` (behind all that the version has; brokers pass over them),
+`secret-hidden` (SASL tokens), `body-cut`, `truncated`, `unreadable`, `resynchronised`.
 
 Records are counted and never shown. Checksums are not checked.
 """

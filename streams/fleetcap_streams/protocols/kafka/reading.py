@@ -64,15 +64,18 @@ class Reader:
         self._flexible = flexible
 
     def read(self, plan: Plan) -> None:
-        """Read it all.
+        """Read all that the plan has.
 
         Raises:
             ShortError: not all of it is there. What was found until then holds.
             MalformedError: the same, but it is not what was expected.
         """
         self._steps(plan.steps)
-        if plan.whole and self._at != self._size:
-            raise MalformedError
+
+    @property
+    def left(self) -> int:
+        """Bytes of the body behind what was read."""
+        return self._size - self._at
 
     def tags(self) -> int:
         """Pass over tagged fields (KIP-482) and tell where they end."""

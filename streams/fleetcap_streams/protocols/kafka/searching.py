@@ -61,7 +61,8 @@ class Search:
             assert header is not None  # noqa: S101 - is_request has seen it all
             if header.key != PRODUCE and wire.size_of(data, at) > _LARGEST:
                 return Score.NO
-            return _fits(data, at, header.body, request_plan(header.key, header.version)) if header.known else Score.YES
+            plan = request_plan(header.key, header.version)
+            return _fits(data, at, header.body, plan, exact=False) if header.known else Score.YES
 
         return judge
 
@@ -111,7 +112,7 @@ class Search:
         if len(data) < body:
             return Score.MORE
         # No tag has been defined for a response's header yet.
-        return Score.NO if body > at + RESPONSE and data[body - 1] else _fits(data, at, body - at, plan)
+        return Score.NO if body > at + RESPONSE and data[body - 1] else _fits(data, at, body - at, plan, exact=True)
 
     def _followed(self, data: bytes, at: int, size: int) -> Score:
         """Whether behind a frame of that size a response begins that is waited for."""
@@ -134,8 +135,8 @@ def _first(data: bytes, at: int, places: Iterable[int], judge: Callable[[bytes, 
     return max(at, len(data) - header + 1) if held is None else held, False
 
 
-def _fits(data: bytes, at: int, body: int, plan: Plan) -> Score:
-    """Whether a frame's body is what the plan says, as far as it is judged."""
+def _fits(data: bytes, at: int, body: int, plan: Plan, *, exact: bool) -> Score:
+    """Whether a frame's body is what the plan says, as far as it is judged; `exact`: with no byte behind it."""
     size = PREFIX + wire.size_of(data, at)
     window = data[at : at + min(size, _WINDOW)]
     if not plan.whole:
@@ -145,6 +146,8 @@ def _fits(data: bytes, at: int, body: int, plan: Plan) -> Score:
     reader = Reader(window, body, size, flexible=plan.flexible)
     try:
         reader.read(plan)
+        if exact and reader.left:
+            return Score.NO
     except MalformedError:
         return Score.NO
     except ShortError:

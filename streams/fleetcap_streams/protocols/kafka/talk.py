@@ -140,7 +140,7 @@ class Kafka(Framing):
             message.notes += (REQUEST_UNKNOWN,)
             return (message,)
         told = telling.response(asked.key, asked.version, correlation, frame, state.topics)
-        if state.doubtful and told.broken:
+        if state.doubtful and (told.broken or telling.BYTES_LEFT in told.notes):
             raise DesyncError
         del state.waiting[correlation]
         message = self._message(direction, Role.RESPONSE, frame, told)

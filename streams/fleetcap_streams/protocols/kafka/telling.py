@@ -14,6 +14,7 @@ from fleetcap_streams.protocols.kafka.wire import PREFIX, RESPONSE, Request, siz
 from fleetcap_streams.protocols.remembered import Remembered
 from fleetcap_streams.protocols.shown import VALUES, text
 
+BYTES_LEFT: Final = "bytes-left"  # behind all that this version has; brokers pass over them, and some clients send them
 COUNTED_PARTLY: Final = "counted-partly"  # the frame was cut, and what is counted stands in it
 RECORDS_UNCOUNTED: Final = "records-uncounted"  # old messages are compressed together: how many is not told outside
 UNREADABLE: Final = "unreadable"  # a frame whose body is not what its header says
@@ -22,7 +23,7 @@ VERSION_UNKNOWN: Final = "version-unknown"  # a newer one than those that are kn
 
 @dataclass(slots=True)
 class Told:
-    """What one frame says. `whole`: all of its body was read and fits; `broken`: it does not."""
+    """What one frame says. `whole`: all of its body was read and fits, to the last byte; `broken`: it does not fit."""
 
     line: str
     attributes: dict[str, Attribute]
@@ -79,7 +80,9 @@ def _read(told: Told, plan: Plan, frame: Frame, at: int, *, header_tags: bool = 
         if header_tags:
             reader.tags()
         reader.read(plan)
-        told.whole = plan.whole and frame.whole
+        told.whole = plan.whole and frame.whole and not reader.left
+        if plan.whole and reader.left:
+            told.notes.append(BYTES_LEFT)
     except MalformedError:
         told.broken = True
         told.notes.append(UNREADABLE)
