@@ -6,10 +6,10 @@ from fleetcap_streams.protocols.kafka import records
 from fleetcap_streams.protocols.kafka.layout import Kind, Plan, Step
 
 MOST_TOPICS: Final = 4096  # whose names are collected from one body; all are counted
+MOST_LEFT: Final = 4  # bytes behind a request that may be one all the same: librdkafka leaves 3 when it asks for all topics
 _UUID: Final = 16
 _NO_ID: Final = bytes(_UUID)
 _VARINT: Final = 5  # bytes of an unsigned varint of 32 bits
-_ARRAYS: Final = frozenset((Kind.ARRAY, Kind.TOPICS, Kind.PARTITIONS))
 
 
 class ShortError(Exception):
@@ -88,7 +88,7 @@ class Reader:
         for step in steps:
             if step.kind is Kind.FIXED:
                 self._skip(step.size)
-            elif step.kind in _ARRAYS:
+            elif step.of:
                 self._array(step)
             else:
                 self._field(step.kind)
@@ -186,6 +186,10 @@ class Reader:
         self._at = at
 
     def _varint(self) -> int:
+        first = self._take(1)[0]
+        if first < 0x80:
+            return first
+        self._at -= 1
         value = 0
         for shift in range(0, 7 * _VARINT, 7):
             byte = self._take(1)[0]

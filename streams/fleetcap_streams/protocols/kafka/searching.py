@@ -12,7 +12,7 @@ from fleetcap_streams.protocols.contract import Direction, Limits, Score
 from fleetcap_streams.protocols.kafka import wire
 from fleetcap_streams.protocols.kafka.apis import PRODUCE
 from fleetcap_streams.protocols.kafka.layout import Plan, request_plan, response_plan
-from fleetcap_streams.protocols.kafka.reading import MalformedError, Reader, ShortError
+from fleetcap_streams.protocols.kafka.reading import MOST_LEFT, MalformedError, Reader, ShortError
 from fleetcap_streams.protocols.kafka.state import TalkState, Waiting
 from fleetcap_streams.protocols.kafka.telling import api_of
 from fleetcap_streams.protocols.kafka.wire import PREFIX, RESPONSE
@@ -44,7 +44,9 @@ class Search:
             place, certain = _first(data, at, wire.response_places(data, at), self._response, RESPONSE)
             self._state.doubtful = certain
         else:
-            place, certain = _first(data, at, wire.request_places(data, at), self._request(at if edge else -1), wire.HEADER)
+            place, certain = _first(
+                data, at, wire.request_places(data, at, named=client is None), self._request(at if edge else -1), wire.HEADER
+            )
         return (place, True) if certain else (at if here is Score.MORE else place, False)
 
     def _request(self, edge: int) -> Callable[[bytes, int], Score]:
@@ -62,7 +64,7 @@ class Search:
             if header.key != PRODUCE and wire.size_of(data, at) > _LARGEST:
                 return Score.NO
             plan = request_plan(header.key, header.version)
-            return _fits(data, at, header.body, plan, exact=False) if header.known else Score.YES
+            return _fits(data, at, header.body, plan, left=MOST_LEFT) if header.known else Score.YES
 
         return judge
 
@@ -112,7 +114,7 @@ class Search:
         if len(data) < body:
             return Score.MORE
         # No tag has been defined for a response's header yet.
-        return Score.NO if body > at + RESPONSE and data[body - 1] else _fits(data, at, body - at, plan, exact=True)
+        return Score.NO if body > at + RESPONSE and data[body - 1] else _fits(data, at, body - at, plan, left=0)
 
     def _followed(self, data: bytes, at: int, size: int) -> Score:
         """Whether behind a frame of that size a response begins that is waited for."""
@@ -135,8 +137,8 @@ def _first(data: bytes, at: int, places: Iterable[int], judge: Callable[[bytes, 
     return max(at, len(data) - header + 1) if held is None else held, False
 
 
-def _fits(data: bytes, at: int, body: int, plan: Plan, *, exact: bool) -> Score:
-    """Whether a frame's body is what the plan says, as far as it is judged; `exact`: with no byte behind it."""
+def _fits(data: bytes, at: int, body: int, plan: Plan, *, left: int) -> Score:
+    """Whether a frame's body is what the plan says, as far as it is judged; at most so many bytes may be left behind it."""
     size = PREFIX + wire.size_of(data, at)
     window = data[at : at + min(size, _WINDOW)]
     if not plan.whole:
@@ -146,7 +148,7 @@ def _fits(data: bytes, at: int, body: int, plan: Plan, *, exact: bool) -> Score:
     reader = Reader(window, body, size, flexible=plan.flexible)
     try:
         reader.read(plan)
-        if exact and reader.left:
+        if reader.left > left:
             return Score.NO
     except MalformedError:
         return Score.NO

@@ -92,18 +92,19 @@ class Kafka(Framing):
         if state.client is direction:
             return True
         if state.client is None:
-            return self._introduces(frame)
+            return self._introduces(frame, named=False)
         if state.expects_token or state.is_near(wire.read_response(frame.data, 0)[1] if len(frame.data) >= RESPONSE else 0):
             return False
-        return wire.is_request(frame.data, 0) is Score.YES
+        return self._introduces(frame, named=True)
 
-    def _introduces(self, frame: Frame) -> bool:
+    def _introduces(self, frame: Frame, *, named: bool) -> bool:
         """Whether a frame of nobody knows whom is a request: it names a client, or all of it is what a request holds."""
         score = wire.is_request(frame.data, 0)
         header = wire.read_request(frame.data)
-        if header is None or score is not Score.MAYBE:
-            return score is Score.YES
-        return telling.request(header, frame, self.state.topics).whole
+        if header is None or score is Score.NO or (named and score is not Score.YES):
+            return False
+        told = telling.request(header, frame, self.state.topics)
+        return told.likely if score is Score.YES else told.whole
 
     def _request(self, direction: Direction, frame: Frame) -> Sequence[Message]:
         state = self.state
@@ -140,7 +141,7 @@ class Kafka(Framing):
             message.notes += (REQUEST_UNKNOWN,)
             return (message,)
         told = telling.response(asked.key, asked.version, correlation, frame, state.topics)
-        if state.doubtful and (told.broken or telling.BYTES_LEFT in told.notes):
+        if state.doubtful and (told.broken or told.left):
             raise DesyncError
         del state.waiting[correlation]
         message = self._message(direction, Role.RESPONSE, frame, told)

@@ -9,7 +9,7 @@ from fleetcap_streams.protocols.framing import Frame
 from fleetcap_streams.protocols.kafka.apis import APIS, Api
 from fleetcap_streams.protocols.kafka.error_names import name_of
 from fleetcap_streams.protocols.kafka.layout import Plan, request_plan, response_plan
-from fleetcap_streams.protocols.kafka.reading import Found, MalformedError, Reader, ShortError
+from fleetcap_streams.protocols.kafka.reading import MOST_LEFT, Found, MalformedError, Reader, ShortError
 from fleetcap_streams.protocols.kafka.wire import PREFIX, RESPONSE, Request, size_of
 from fleetcap_streams.protocols.remembered import Remembered
 from fleetcap_streams.protocols.shown import VALUES, text
@@ -23,7 +23,10 @@ VERSION_UNKNOWN: Final = "version-unknown"  # a newer one than those that are kn
 
 @dataclass(slots=True)
 class Told:
-    """What one frame says. `whole`: all of its body was read and fits, to the last byte; `broken`: it does not fit."""
+    """What one frame says.
+
+    `whole`: all of its body was read and fits, to the last byte; `broken`: it does not fit; `left`: so many bytes are behind it.
+    """
 
     line: str
     attributes: dict[str, Attribute]
@@ -31,6 +34,12 @@ class Told:
     found: Found = field(default_factory=Found)
     whole: bool = False
     broken: bool = False
+    left: int = 0
+
+    @property
+    def likely(self) -> bool:
+        """Whether what has a request's header is one: a response of Produce may look so, but for what follows."""
+        return not self.broken and self.left <= MOST_LEFT
 
 
 def api_of(key: int) -> Api | None:
@@ -80,8 +89,9 @@ def _read(told: Told, plan: Plan, frame: Frame, at: int, *, header_tags: bool = 
         if header_tags:
             reader.tags()
         reader.read(plan)
-        told.whole = plan.whole and frame.whole and not reader.left
-        if plan.whole and reader.left:
+        told.left = reader.left if plan.whole else 0
+        told.whole = plan.whole and frame.whole and not told.left
+        if told.left:
             told.notes.append(BYTES_LEFT)
     except MalformedError:
         told.broken = True

@@ -29,10 +29,10 @@ _LOOSE_VERSIONS: Final = 256
 
 _REQUEST: Final = Struct(">ihhih")
 _TWO: Final = Struct(">ii")
-_CANDIDATE: Final = re.compile(
-    rb"(?s)(?=[\0-\x0f]...\0[\0-%b]\0[\0-\x1f][\0-\x7f]...[\0\xff])" % re.escape(bytes((len(APIS) - 1,)))
-)
-_ANSWER: Final = re.compile(rb"(?s)(?=[\0-\x0f].{7})")
+_HEAD: Final = rb"(?s)(?!\0\0\0[\0-\x09])(?=[\0-\x0f]...\0[\0-%b]\0[\0-\x1f][\0-\x7f]..." % re.escape(bytes((len(APIS) - 1,)))
+_CANDIDATE: Final = re.compile(_HEAD + rb"[\0\xff])")
+_NAMED: Final = re.compile(_HEAD + rb"\0[^\0])")
+_ANSWER: Final = re.compile(rb"(?s)(?!\0\0\0[\0-\x03])(?=[\0-\x0f].{7})")
 
 
 class Request(NamedTuple):
@@ -144,9 +144,9 @@ def is_name(name: bytes, *, whole: bool) -> bool:
     return True
 
 
-def request_places(data: bytes, at: int) -> Iterator[int]:
-    """Where at or after `at` the headers of requests may stand."""
-    return (match.start() for match in _CANDIDATE.finditer(data, at))
+def request_places(data: bytes, at: int, *, named: bool) -> Iterator[int]:
+    """Where at or after `at` the headers of requests may stand; `named`: only of those that name their client."""
+    return (match.start() for match in (_NAMED if named else _CANDIDATE).finditer(data, at))
 
 
 def response_places(data: bytes, at: int) -> Iterator[int]:

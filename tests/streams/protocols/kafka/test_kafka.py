@@ -224,6 +224,26 @@ def test_who_asks_is_found_out_anew_when_a_named_client_asks_from_the_other_side
     assert lines(tap.messages)[-1] == ("response", 2, "Heartbeat v4")
 
 
+def test_a_response_that_looks_like_a_request_is_none():
+    answer = kafka_produced(3, b"orders")  # by its header a Produce request of version 3 by a client called orders
+    tap = Tap(SPEC)
+    tap.hear(JOINED)
+    tap.server(answer)
+    tap.client(kafka_produces(4, b"orders", 1))
+    tap.server(kafka_produced(4, b"orders"))
+    assert lines(tap.messages) == [
+        ("request", 1, "Produce v8 topics=orders partitions=1 records=1"),
+        ("response", 0, "response 3"),
+        ("response", 1, "Produce v8 topics=orders partitions=1"),
+    ]
+    swapped = Tap(SPEC)
+    swapped.server(answer)
+    swapped.client(kafka_produces(4, b"orders", 1))
+    swapped.server(kafka_produced(4, b"orders"))
+    assert [message.role for message in swapped.messages] == [Role.RESPONSE, Role.REQUEST, Role.RESPONSE]
+    assert [message.exchange for message in swapped.messages] == [0, 1, 1]
+
+
 def test_a_client_without_a_name_is_believed_when_it_is_answered():
     asked = kafka_asks(3, 1, 77, pack(">i", 0), client=None)
     assert SPEC.probe(Opening(b"", asked, joined=False, client=None)) is Score.MORE

@@ -105,8 +105,8 @@ def test_a_byte_too_few_or_too_many_is_seen_where_all_is_read(asked: Line):
     for change, note in ((-1, "unreadable"), (1, "bytes-left")):
         body = (asked.frame + b"\0")[4 : len(asked.frame) + change]
         tap = Tap(SPEC)
-        tap.client(len(body).to_bytes(4, "big") + body)
-        (message,) = tap.messages
+        tap.client(kafka_asks(18, 0, NUMBER - 1))
+        (message,) = tap.client(len(body).to_bytes(4, "big") + body)
         assert message.notes == (note,)
         assert message.complete is (change > 0)
 
