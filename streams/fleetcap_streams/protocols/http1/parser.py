@@ -53,6 +53,7 @@ class Http1Parser:
             half.skip_whole(time_ns)
 
     def _attend(self, direction: Direction, messages: list[Message]) -> list[Message]:
+        messages = list(messages)  # an empty one is still the half's own, into which `release` writes
         while self._pairing.attention:
             self._pairing.attention = False
             if self._pairing.token is not None:

@@ -131,3 +131,11 @@ def test_a_flood_of_nonsense_is_put_out_in_bounded_pieces(size: int):
     assert b"".join(item.body for item in messages) == flood
     assert max(item.body_size for item in messages) == LIMITS.body
     assert {item.notes for item in messages} == {("skipped", "split"), ("skipped",)}
+
+
+def test_requests_behind_an_upgrade_that_nobody_answers_come_once():
+    request = b"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n"
+    steps: list[Step] = [(SENT, b"GET / HTTP/1.1\r\nUpgrade: h2c\r\n\r\n"), (SENT, request), (SENT, request)]
+    for spoken in (steps, bytewise(steps)):
+        told = [item for item in listen(closed(spoken), TIGHT) if isinstance(item, Message)]
+        assert [item.exchange for item in told] == [1, 2, 3]
