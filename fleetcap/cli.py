@@ -166,6 +166,9 @@ def capture(
     ring_pages: RingPages = None,
     secrets: Secrets = None,
     secrets_file: SecretsFile = None,
+    spool: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Keeps on disk, as plaintext, what Kafka does not take. Off by default.")
+    ] = None,
     kafka: Kafka = None,
     topic_prefix: Prefix = None,
     config: Config = None,

@@ -56,6 +56,9 @@ class Settings(BaseSettings):
     ring_pages: int = Field(4096, gt=0, le=1 << 18)
     max_call_bytes: int = Field(8 << 20, ge=1 << 14, le=8 << 20)
     queue_bytes: int = Field(512 << 20, ge=1 << 20)
+    spool: Path | None = None
+    spool_bytes: int = Field(1 << 30, ge=1 << 24)
+    spool_drop: Literal["newest", "oldest"] = "newest"
 
     group: str = Field("fleetcap", min_length=1)
     idle_timeout_ms: int = Field(1000, gt=0)

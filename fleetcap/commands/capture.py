@@ -13,15 +13,24 @@ from fleetcap_producer.identity import boot_id
 from fleetcap_producer.keys import KeyLogFile
 from fleetcap_producer.packing import Packer
 from fleetcap_producer.shipping import Shipper, ShipperOptions
+from fleetcap_producer.spool import Spool, SpoolOptions
+from fleetcap_producer.spooling import SpoolingSink
 from fleetcap_producer.tap import Tap
 from fleetcap_proto import topics
 
 
 def to_kafka(settings: Settings) -> int:
     """Capture into the raw topic until a signal comes; returns the exit code."""
-    options = ShipperOptions(topic=settings.topic_prefix + topics.RAW, queue_bytes=settings.queue_bytes)
+    spool = settings.spool and Spool(settings.spool, SpoolOptions(settings.spool_bytes, drop=settings.spool_drop))
+    options = ShipperOptions(
+        topic=settings.topic_prefix + topics.RAW,
+        queue_bytes=settings.queue_bytes,
+        needed_at_start=spool is None,
+        tracked=spool is not None,
+    )
     shipper = Shipper(settings.client_options(), options)
-    return _capture(settings, shipper, tuple(shipper.endpoints()), f"to {options.topic} at {settings.bootstrap_servers}")
+    sink = SpoolingSink(shipper, spool) if spool else shipper
+    return _capture(settings, sink, tuple(shipper.endpoints()), f"to {options.topic} at {settings.bootstrap_servers}")
 
 
 def to_file(settings: Settings, file: Path) -> int:

@@ -62,6 +62,12 @@ _CAUSES: Final = {
     "MSG_SIZE_TOO_LARGE": "record too large for the topic",
 }
 QUEUE_FULL: Final = "queue to Kafka full"
+# The program ended before Kafka took the record, or before it said so.
+UNSENT: Final = frozenset({_CAUSES["_PURGE_QUEUE"], _CAUSES["_PURGE_INFLIGHT"]})
+
+
+# Is told why a record was not written; nothing where it was.
+Settled = Callable[[str], None]
 
 
 class ShippingError(Exception):
@@ -70,11 +76,16 @@ class ShippingError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ShipperOptions:
-    """`queue_bytes` bounds what waits in memory while Kafka is away."""
+    """`queue_bytes` bounds what waits in memory while Kafka is away.
+
+    `needed_at_start`: an unreachable Kafka is an error. `tracked`: records are given by `offer`, which tells what became of each.
+    """
 
     topic: str = topics.RAW
     queue_bytes: int = 512 * 1024 * 1024
     start_timeout_s: float = 10.0
+    needed_at_start: bool = True
+    tracked: bool = False
 
 
 class Shipper:
@@ -97,7 +108,8 @@ class Shipper:
         self.bytes = 0
         self.lost_records = 0
         self.lost_bytes = 0
-        self._producer = self._create(producer_options(kafka, self._options.queue_bytes))
+        merged = producer_options(kafka, self._options.queue_bytes)
+        self._producer = self._create({**merged, "delivery.report.only.error": not self._options.tracked})
         self._check()
 
     @property
@@ -121,6 +133,29 @@ class Shipper:
                 return
             self._producer.poll(min(left, _SLICE_S))
             self._raise_if_fatal()
+
+    def offer(self, packed: Packed, settled: Settled) -> bool:
+        """Take one record if there is room; `settled` is called once, from `poll`, `flush` or `close`, when its fate is known.
+
+        Raises:
+            ShippingError: the client has failed for good.
+        """
+
+        def report(error: KafkaError | None, _message: Message) -> None:
+            settled("" if error is None else _cause(error))
+
+        try:
+            self._producer.produce(self._options.topic, packed.value, packed.key, on_delivery=report)
+        except BufferError:
+            return False
+        except KafkaException as error:
+            self._producer.poll(0)
+            self._raise_if_fatal()
+            settled(_cause(error.args[0]))
+            return True
+        self.records += 1
+        self.bytes += len(packed.value)
+        return True
 
     def poll(self) -> None:
         """Let the client report what failed.
@@ -176,6 +211,11 @@ class Shipper:
             found = self._producer.list_topics(timeout=self._options.start_timeout_s).topics
         except KafkaException as error:
             self._producer.poll(0)
+            if not self._options.needed_at_start:
+                _log.warning(
+                    "Kafka at %s cannot be reached now: %s; records wait on disk", self._servers, self._complaint or _text(error)
+                )
+                return
             raise ShippingError(
                 f"cannot reach Kafka at {self._servers}: {self._complaint or _text(error)}; "
                 "check the address and its TLS/SASL options, or start a broker with `fleetcap broker`"
@@ -218,7 +258,8 @@ class Shipper:
             self._complaint = text
         if self.records and now - self._complained_s > _QUIET_S:
             self._complained_s = now
-            _log.warning("Kafka: %s; records wait in memory until it is back", self._complaint or text)
+            where = "on disk" if self._options.tracked else "in memory"
+            _log.warning("Kafka: %s; records wait %s until it is back", self._complaint or text, where)
 
     def _raise_if_fatal(self) -> None:
         if self._fatal:
