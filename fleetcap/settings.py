@@ -60,6 +60,9 @@ class Settings(BaseSettings):
     spool_bytes: int = Field(1 << 30, ge=1 << 24)
     spool_drop: Literal["newest", "oldest"] = "newest"
 
+    record_keys: Path | None = None
+    record_keys_command: str = ""
+
     group: str = Field("fleetcap", min_length=1)
     idle_timeout_ms: int = Field(1000, gt=0)
     idle_grace_ms: int = Field(500, ge=0)

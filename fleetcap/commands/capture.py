@@ -4,11 +4,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from fleetcap.keyring import source
 from fleetcap.recording import RecordingSink, RecordingWriter
 from fleetcap.settings import Settings
 from fleetcap_producer.capture import Sink, run_capture, stopped_by_signals
 from fleetcap_producer.captured import Captured
 from fleetcap_producer.config import Filters, TapConfig
+from fleetcap_producer.encrypting import SealingSink
 from fleetcap_producer.identity import boot_id
 from fleetcap_producer.keys import KeyLogFile
 from fleetcap_producer.packing import Packer
@@ -28,8 +30,11 @@ def to_kafka(settings: Settings) -> int:
         needed_at_start=spool is None,
         tracked=spool is not None,
     )
+    keys = source(settings)
     shipper = Shipper(settings.client_options(), options)
-    sink = SpoolingSink(shipper, spool) if spool else shipper
+    sink: Sink = SpoolingSink(shipper, spool) if spool else shipper
+    if keys:
+        sink = SealingSink(sink, keys()[0])
     return _capture(settings, sink, tuple(shipper.endpoints()), f"to {options.topic} at {settings.bootstrap_servers}")
 
 

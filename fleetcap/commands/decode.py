@@ -7,10 +7,12 @@ from fleetcap.commands.worker import engine_limits
 from fleetcap.inputs.errors import InputError
 from fleetcap.inputs.reading import read_records
 from fleetcap.inputs.source import Source
+from fleetcap.keyring import keyring
 from fleetcap.progress import with_progress
 from fleetcap.recording import Recorded
 from fleetcap.settings import Settings
 from fleetcap.show.printer import EVENT_FORMS, Printer, printer
+from fleetcap_proto.sealing import Keys
 from fleetcap_streams.engine.engine import Engine
 from fleetcap_streams.engine.limits import EngineLimits
 from fleetcap_streams.engine.values import ConnectionOut, DeadLetterOut, ExchangeOut, MessageOut, Output
@@ -25,21 +27,21 @@ def run(settings: Settings, file: str, form: str) -> int:
     as_events = form in EVENT_FORMS
     failure: list[InputError] = []
     with Source(file) as source:
-        for where, output in decoded(_until_damaged(source, failure), engine_limits(settings)):
+        for where, output in decoded(_until_damaged(source, failure), engine_limits(settings), keyring(settings)):
             _show(show, output, where, as_events=as_events)
     if failure:
         raise failure[0]
     return 0
 
 
-def decoded(records: Iterable[Recorded], limits: EngineLimits) -> Iterator[tuple[str, Output]]:
+def decoded(records: Iterable[Recorded], limits: EngineLimits, keys: Keys | None = None) -> Iterator[tuple[str, Output]]:
     """What records lead to, each with the place (partition-offset) of the record that led to it."""
     registry = installed_registry()
     engines: dict[int, Engine] = {}
     for partition, record in records:
         engine = engines.get(partition)
         if engine is None:
-            engine = engines[partition] = Engine(registry, limits)
+            engine = engines[partition] = Engine(registry, limits, keys=keys)
         for output in engine.feed((record,)):
             yield f"{partition}-{record.offset}", output
     for partition, engine in engines.items():

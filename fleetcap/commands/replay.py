@@ -10,16 +10,20 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from confluent_kafka import Consumer
+from google.protobuf.message import DecodeError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
 from fleetcap.commands.worker import engine_limits
+from fleetcap.keyring import keyring
 from fleetcap.settings import Settings
 from fleetcap.topics import ensure, specs
 from fleetcap_proto import topics
+from fleetcap_proto.sealing import Keys
 from fleetcap_proto.v1 import raw_pb2
 from fleetcap_streams.engine.engine import Engine
+from fleetcap_streams.engine.reading import UnreadableRecordError, unsealed
 from fleetcap_streams.engine.values import Record
 from fleetcap_streams.errors import ConfigurationError
 from fleetcap_streams.kafka import preflight
@@ -52,10 +56,10 @@ def run(settings: Settings, options: Options) -> int:
     """Replay, with Ctrl-C to interrupt it and the same command to go on; returns the exit code."""
     if options.into == settings.topic_prefix:
         raise ConfigurationError(f"--into={options.into!r} is where the live outputs are; give another prefix")
-    limits = engine_limits(settings)
+    limits, keys = engine_limits(settings), keyring(settings)
     registry = default_registry()
     encode = Encoder(secrets=settings.secrets, ecapture=settings.ecapture)
-    replay = _prepared(settings, options, Parts(lambda: Engine(registry, limits), encode))
+    replay = _prepared(settings, options, keys, Parts(lambda: Engine(registry, limits, keys=keys), encode))
     began = time.monotonic()
     with _stopping(replay), _telling() as tell:
         whole = replay.run(tell)
@@ -68,11 +72,11 @@ def run(settings: Settings, options: Options) -> int:
     return 0 if whole else INTERRUPTED
 
 
-def _prepared(settings: Settings, options: Options, parts: Parts) -> Replay:
+def _prepared(settings: Settings, options: Options, keys: Keys | None, parts: Parts) -> Replay:
     cluster = Cluster(settings.bootstrap_servers, settings.kafka)
     group = f"fleetcap-replay-{options.into.rstrip('-._') or 'bare'}"
     names = Names(group, settings.topic_prefix + topics.RAW, f"{group}-{TABLE}-changelog", options.into)
-    speed, wanted = parse_speed(options.speed), parse_only(options.only)
+    speed, wanted = parse_speed(options.speed), parse_only(options.only, keys)
     now = datetime.now(UTC)
     edges = [parse_edge(text, lambda: now) for text in (options.start, options.end)]
     partitions = preflight.partitions(cluster, names)
@@ -122,7 +126,7 @@ _FIELDS: Final[dict[str, Callable[[raw_pb2.RawBatch], tuple[str, ...]]]] = {
 }
 
 
-def parse_only(texts: Sequence[str]) -> Callable[[Record], bool] | None:
+def parse_only(texts: Sequence[str], keys: Keys | None = None) -> Callable[[Record], bool] | None:
     """A predicate from texts as `name=value`: different names must all hold, of the same name one value must.
 
     A record that cannot be read is wanted, so that it becomes a dead letter as in the live app.
@@ -141,8 +145,11 @@ def parse_only(texts: Sequence[str]) -> Callable[[Record], bool] | None:
 
     def only(record: Record) -> bool:
         try:
-            batch = raw_pb2.RawBatch.FromString(record.value or b"")
-        except ValueError:  # protobuf's DecodeError is one
+            plain = unsealed(record, keys) if keys else record
+            batch = raw_pb2.RawBatch.FromString(plain.value or b"")
+            if batch.HasField("sealed"):
+                return True
+        except (DecodeError, UnreadableRecordError):
             return True
         return all(values.intersection(_FIELDS[name](batch)) for name, values in wanted.items())
 

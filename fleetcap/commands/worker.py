@@ -1,5 +1,6 @@
 """`fleetcap worker`: the Faust app with our engine and our outputs."""
 
+from fleetcap.keyring import keyring
 from fleetcap.settings import Settings
 from fleetcap_streams.engine.engine import Engine
 from fleetcap_streams.engine.limits import EngineLimits
@@ -32,7 +33,10 @@ def run(settings: Settings) -> int:
     )
     encode = Encoder(secrets=settings.secrets, ecapture=settings.ecapture)
     # eCapture's numbering is written by the encoder alone.
-    return run_worker(config, Parts(lambda: Engine(registry, limits, None if settings.ecapture else shortcut(limits)), encode))
+    keys = keyring(settings)
+    return run_worker(
+        config, Parts(lambda: Engine(registry, limits, None if settings.ecapture else shortcut(limits), keys), encode)
+    )
 
 
 def engine_limits(settings: Settings) -> EngineLimits:

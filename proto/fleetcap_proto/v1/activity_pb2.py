@@ -25,15 +25,27 @@ _sym_db = _symbol_database.Default()
 from fleetcap_proto.v1 import common_pb2 as fleetcap__proto_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n fleetcap_proto/v1/activity.proto\x12\x11\x66leetcap_proto.v1\x1a\x1e\x66leetcap_proto/v1/common.proto\"\xe9\x01\n\x08\x41\x63tivity\x12-\n\x04kind\x18\x01 \x01(\x0e\x32\x1f.fleetcap_proto.v1.ActivityKind\x12\x0f\n\x07node_id\x18\x02 \x01(\t\x12\x14\n\x0ctimestamp_ns\x18\x03 \x01(\x06\x12+\n\x07process\x18\x04 \x01(\x0b\x32\x1a.fleetcap_proto.v1.Process\x12\x0c\n\x04text\x18\x05 \x01(\t\x12\x18\n\x0b\x65xit_status\x18\x06 \x01(\x05H\x00\x88\x01\x01\x12\x0f\n\x07program\x18\x07 \x01(\t\x12\x11\n\ttruncated\x18\x08 \x01(\x08\x42\x0e\n\x0c_exit_status*d\n\x0c\x41\x63tivityKind\x12\x1d\n\x19\x41\x43TIVITY_KIND_UNSPECIFIED\x10\x00\x12\x1c\n\x18\x41\x43TIVITY_KIND_SHELL_LINE\x10\x01\x12\x17\n\x13\x41\x43TIVITY_KIND_QUERY\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n fleetcap_proto/v1/activity.proto\x12\x11\x66leetcap_proto.v1\x1a\x1e\x66leetcap_proto/v1/common.proto\"\x89\x03\n\nNodeHealth\x12\x12\n\nstarted_ns\x18\x01 \x01(\x06\x12\x17\n\x0f\x63\x61ptured_events\x18\x02 \x01(\x04\x12\x16\n\x0e\x63\x61ptured_bytes\x18\x03 \x01(\x04\x12\x42\n\x0blost_events\x18\x04 \x03(\x0b\x32-.fleetcap_proto.v1.NodeHealth.LostEventsEntry\x12@\n\nlost_bytes\x18\x05 \x03(\x0b\x32,.fleetcap_proto.v1.NodeHealth.LostBytesEntry\x12\x36\n\x0b\x63onnections\x18\x06 \x03(\x0b\x32!.fleetcap_proto.v1.ConnectionLoss\x12\x13\n\x0bspool_bytes\x18\x07 \x01(\x04\x1a\x31\n\x0fLostEventsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\x1a\x30\n\x0eLostBytesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\"=\n\x0e\x43onnectionLoss\x12\x0c\n\x04uuid\x18\x01 \x01(\t\x12\x0e\n\x06\x65vents\x18\x02 \x01(\x04\x12\r\n\x05\x62ytes\x18\x03 \x01(\x04\"\x98\x02\n\x08\x41\x63tivity\x12-\n\x04kind\x18\x01 \x01(\x0e\x32\x1f.fleetcap_proto.v1.ActivityKind\x12\x0f\n\x07node_id\x18\x02 \x01(\t\x12\x14\n\x0ctimestamp_ns\x18\x03 \x01(\x06\x12+\n\x07process\x18\x04 \x01(\x0b\x32\x1a.fleetcap_proto.v1.Process\x12\x0c\n\x04text\x18\x05 \x01(\t\x12\x18\n\x0b\x65xit_status\x18\x06 \x01(\x05H\x00\x88\x01\x01\x12\x0f\n\x07program\x18\x07 \x01(\t\x12\x11\n\ttruncated\x18\x08 \x01(\x08\x12-\n\x06health\x18\t \x01(\x0b\x32\x1d.fleetcap_proto.v1.NodeHealthB\x0e\n\x0c_exit_status*\x83\x01\n\x0c\x41\x63tivityKind\x12\x1d\n\x19\x41\x43TIVITY_KIND_UNSPECIFIED\x10\x00\x12\x1c\n\x18\x41\x43TIVITY_KIND_SHELL_LINE\x10\x01\x12\x17\n\x13\x41\x43TIVITY_KIND_QUERY\x10\x02\x12\x1d\n\x19\x41\x43TIVITY_KIND_NODE_HEALTH\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'fleetcap_proto.v1.activity_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ACTIVITYKIND']._serialized_start=323
-  _globals['_ACTIVITYKIND']._serialized_end=423
-  _globals['_ACTIVITY']._serialized_start=88
-  _globals['_ACTIVITY']._serialized_end=321
+  _globals['_NODEHEALTH_LOSTEVENTSENTRY']._loaded_options = None
+  _globals['_NODEHEALTH_LOSTEVENTSENTRY']._serialized_options = b'8\001'
+  _globals['_NODEHEALTH_LOSTBYTESENTRY']._loaded_options = None
+  _globals['_NODEHEALTH_LOSTBYTESENTRY']._serialized_options = b'8\001'
+  _globals['_ACTIVITYKIND']._serialized_start=830
+  _globals['_ACTIVITYKIND']._serialized_end=961
+  _globals['_NODEHEALTH']._serialized_start=88
+  _globals['_NODEHEALTH']._serialized_end=481
+  _globals['_NODEHEALTH_LOSTEVENTSENTRY']._serialized_start=382
+  _globals['_NODEHEALTH_LOSTEVENTSENTRY']._serialized_end=431
+  _globals['_NODEHEALTH_LOSTBYTESENTRY']._serialized_start=433
+  _globals['_NODEHEALTH_LOSTBYTESENTRY']._serialized_end=481
+  _globals['_CONNECTIONLOSS']._serialized_start=483
+  _globals['_CONNECTIONLOSS']._serialized_end=544
+  _globals['_ACTIVITY']._serialized_start=547
+  _globals['_ACTIVITY']._serialized_end=827
 # @@protoc_insertion_point(module_scope)

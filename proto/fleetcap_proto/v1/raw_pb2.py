@@ -27,21 +27,23 @@ from fleetcap_proto.v1 import common_pb2 as fleetcap__proto_dot_v1_dot_common__p
 from fleetcap_proto.v1 import secrets_pb2 as fleetcap__proto_dot_v1_dot_secrets__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x66leetcap_proto/v1/raw.proto\x12\x11\x66leetcap_proto.v1\x1a fleetcap_proto/v1/activity.proto\x1a\x1e\x66leetcap_proto/v1/common.proto\x1a\x1f\x66leetcap_proto/v1/secrets.proto\"\xd2\x02\n\x08RawEvent\x12*\n\x04kind\x18\x01 \x01(\x0e\x32\x1c.fleetcap_proto.v1.EventKind\x12\x14\n\x0ctimestamp_ns\x18\x02 \x01(\x06\x12/\n\tdirection\x18\x03 \x01(\x0e\x32\x1c.fleetcap_proto.v1.Direction\x12\x10\n\x08position\x18\x04 \x01(\x04\x12\x0f\n\x07payload\x18\x05 \x01(\x0c\x12\x0e\n\x06length\x18\x06 \x01(\x04\x12\x0b\n\x03tid\x18\x07 \x01(\r\x12\x0c\n\x04\x63omm\x18\x08 \x01(\t\x12)\n\x06\x63losed\x18\t \x01(\x0b\x32\x19.fleetcap_proto.v1.Closed\x12-\n\x08\x61\x63tivity\x18\n \x01(\x0b\x32\x1b.fleetcap_proto.v1.Activity\x12+\n\x03key\x18\x0b \x01(\x0b\x32\x1e.fleetcap_proto.v1.KeyLogEntry\"`\n\x06\x43losed\x12\x1b\n\x0ereceived_bytes\x18\x01 \x01(\x04H\x00\x88\x01\x01\x12\x17\n\nsent_bytes\x18\x02 \x01(\x04H\x01\x88\x01\x01\x42\x11\n\x0f_received_bytesB\r\n\x0b_sent_bytes\"\x06\n\x04Tick\"\xc8\x01\n\x08RawBatch\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\x0f\n\x07\x62oot_id\x18\x02 \x01(\t\x12\x13\n\x0b\x65vent_count\x18\x03 \x01(\r\x12\x31\n\nconnection\x18\x04 \x01(\x0b\x32\x1d.fleetcap_proto.v1.Connection\x12+\n\x06\x65vents\x18\x05 \x03(\x0b\x32\x1b.fleetcap_proto.v1.RawEvent\x12%\n\x04tick\x18\x06 \x01(\x0b\x32\x17.fleetcap_proto.v1.Tick*\x97\x01\n\tEventKind\x12\x1a\n\x16\x45VENT_KIND_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x45VENT_KIND_DATA\x10\x01\x12\x15\n\x11\x45VENT_KIND_OPENED\x10\x02\x12\x15\n\x11\x45VENT_KIND_CLOSED\x10\x03\x12\x17\n\x13\x45VENT_KIND_ACTIVITY\x10\x04\x12\x12\n\x0e\x45VENT_KIND_KEY\x10\x05\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x66leetcap_proto/v1/raw.proto\x12\x11\x66leetcap_proto.v1\x1a fleetcap_proto/v1/activity.proto\x1a\x1e\x66leetcap_proto/v1/common.proto\x1a\x1f\x66leetcap_proto/v1/secrets.proto\"\xd2\x02\n\x08RawEvent\x12*\n\x04kind\x18\x01 \x01(\x0e\x32\x1c.fleetcap_proto.v1.EventKind\x12\x14\n\x0ctimestamp_ns\x18\x02 \x01(\x06\x12/\n\tdirection\x18\x03 \x01(\x0e\x32\x1c.fleetcap_proto.v1.Direction\x12\x10\n\x08position\x18\x04 \x01(\x04\x12\x0f\n\x07payload\x18\x05 \x01(\x0c\x12\x0e\n\x06length\x18\x06 \x01(\x04\x12\x0b\n\x03tid\x18\x07 \x01(\r\x12\x0c\n\x04\x63omm\x18\x08 \x01(\t\x12)\n\x06\x63losed\x18\t \x01(\x0b\x32\x19.fleetcap_proto.v1.Closed\x12-\n\x08\x61\x63tivity\x18\n \x01(\x0b\x32\x1b.fleetcap_proto.v1.Activity\x12+\n\x03key\x18\x0b \x01(\x0b\x32\x1e.fleetcap_proto.v1.KeyLogEntry\"`\n\x06\x43losed\x12\x1b\n\x0ereceived_bytes\x18\x01 \x01(\x04H\x00\x88\x01\x01\x12\x17\n\nsent_bytes\x18\x02 \x01(\x04H\x01\x88\x01\x01\x42\x11\n\x0f_received_bytesB\r\n\x0b_sent_bytes\"\x06\n\x04Tick\"J\n\x06Sealed\x12\x0e\n\x06key_id\x18\x01 \x01(\t\x12\x0c\n\x04salt\x18\x02 \x01(\x0c\x12\x0e\n\x06number\x18\x03 \x01(\x06\x12\x12\n\nciphertext\x18\x04 \x01(\x0c\"\xf3\x01\n\x08RawBatch\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\x0f\n\x07\x62oot_id\x18\x02 \x01(\t\x12\x13\n\x0b\x65vent_count\x18\x03 \x01(\r\x12\x31\n\nconnection\x18\x04 \x01(\x0b\x32\x1d.fleetcap_proto.v1.Connection\x12+\n\x06\x65vents\x18\x05 \x03(\x0b\x32\x1b.fleetcap_proto.v1.RawEvent\x12%\n\x04tick\x18\x06 \x01(\x0b\x32\x17.fleetcap_proto.v1.Tick\x12)\n\x06sealed\x18\x07 \x01(\x0b\x32\x19.fleetcap_proto.v1.Sealed*\x97\x01\n\tEventKind\x12\x1a\n\x16\x45VENT_KIND_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x45VENT_KIND_DATA\x10\x01\x12\x15\n\x11\x45VENT_KIND_OPENED\x10\x02\x12\x15\n\x11\x45VENT_KIND_CLOSED\x10\x03\x12\x17\n\x13\x45VENT_KIND_ACTIVITY\x10\x04\x12\x12\n\x0e\x45VENT_KIND_KEY\x10\x05\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'fleetcap_proto.v1.raw_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_EVENTKIND']._serialized_start=800
-  _globals['_EVENTKIND']._serialized_end=951
+  _globals['_EVENTKIND']._serialized_start=919
+  _globals['_EVENTKIND']._serialized_end=1070
   _globals['_RAWEVENT']._serialized_start=150
   _globals['_RAWEVENT']._serialized_end=488
   _globals['_CLOSED']._serialized_start=490
   _globals['_CLOSED']._serialized_end=586
   _globals['_TICK']._serialized_start=588
   _globals['_TICK']._serialized_end=594
-  _globals['_RAWBATCH']._serialized_start=597
-  _globals['_RAWBATCH']._serialized_end=797
+  _globals['_SEALED']._serialized_start=596
+  _globals['_SEALED']._serialized_end=670
+  _globals['_RAWBATCH']._serialized_start=673
+  _globals['_RAWBATCH']._serialized_end=916
 # @@protoc_insertion_point(module_scope)

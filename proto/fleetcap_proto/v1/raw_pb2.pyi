@@ -63,18 +63,32 @@ class Tick(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 
+class Sealed(_message.Message):
+    __slots__ = ("key_id", "salt", "number", "ciphertext")
+    KEY_ID_FIELD_NUMBER: _ClassVar[int]
+    SALT_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    CIPHERTEXT_FIELD_NUMBER: _ClassVar[int]
+    key_id: str
+    salt: bytes
+    number: int
+    ciphertext: bytes
+    def __init__(self, key_id: _Optional[str] = ..., salt: _Optional[bytes] = ..., number: _Optional[int] = ..., ciphertext: _Optional[bytes] = ...) -> None: ...
+
 class RawBatch(_message.Message):
-    __slots__ = ("node_id", "boot_id", "event_count", "connection", "events", "tick")
+    __slots__ = ("node_id", "boot_id", "event_count", "connection", "events", "tick", "sealed")
     NODE_ID_FIELD_NUMBER: _ClassVar[int]
     BOOT_ID_FIELD_NUMBER: _ClassVar[int]
     EVENT_COUNT_FIELD_NUMBER: _ClassVar[int]
     CONNECTION_FIELD_NUMBER: _ClassVar[int]
     EVENTS_FIELD_NUMBER: _ClassVar[int]
     TICK_FIELD_NUMBER: _ClassVar[int]
+    SEALED_FIELD_NUMBER: _ClassVar[int]
     node_id: str
     boot_id: str
     event_count: int
     connection: _common_pb2.Connection
     events: _containers.RepeatedCompositeFieldContainer[RawEvent]
     tick: Tick
-    def __init__(self, node_id: _Optional[str] = ..., boot_id: _Optional[str] = ..., event_count: _Optional[int] = ..., connection: _Optional[_Union[_common_pb2.Connection, _Mapping]] = ..., events: _Optional[_Iterable[_Union[RawEvent, _Mapping]]] = ..., tick: _Optional[_Union[Tick, _Mapping]] = ...) -> None: ...
+    sealed: Sealed
+    def __init__(self, node_id: _Optional[str] = ..., boot_id: _Optional[str] = ..., event_count: _Optional[int] = ..., connection: _Optional[_Union[_common_pb2.Connection, _Mapping]] = ..., events: _Optional[_Iterable[_Union[RawEvent, _Mapping]]] = ..., tick: _Optional[_Union[Tick, _Mapping]] = ..., sealed: _Optional[_Union[Sealed, _Mapping]] = ...) -> None: ...

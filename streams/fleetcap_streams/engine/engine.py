@@ -6,12 +6,13 @@ taken record by record, and what log time ends, it ends before the record that m
 
 from collections.abc import Iterable, Iterator
 
+from fleetcap_proto.sealing import Keys
 from fleetcap_proto.v1 import activity_pb2, raw_pb2, secrets_pb2
 from fleetcap_streams.engine import state
 from fleetcap_streams.engine.connection import Connection, Phase
 from fleetcap_streams.engine.lifecycle import Held, Lifecycle
 from fleetcap_streams.engine.limits import EngineLimits
-from fleetcap_streams.engine.reading import UnreadableRecordError, connection_info, read_batch
+from fleetcap_streams.engine.reading import UnreadableRecordError, connection_info, read_batch, unsealed
 from fleetcap_streams.engine.reassembly import Piece
 from fleetcap_streams.engine.shortcut import Shortcut
 from fleetcap_streams.engine.state import Frozen
@@ -31,7 +32,13 @@ DIRECTION = (Direction.RECEIVED, Direction.SENT)
 class Engine:
     """All connections of one partition."""
 
-    def __init__(self, registry: Registry, limits: EngineLimits | None = None, shortcut: Shortcut | None = None) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        limits: EngineLimits | None = None,
+        shortcut: Shortcut | None = None,
+        keys: Keys | None = None,
+    ) -> None:
         self._registry = registry
         self._limits = limits or EngineLimits()
         self._idle_ns = self._limits.idle_timeout_ms * 1_000_000
@@ -40,6 +47,7 @@ class Engine:
         self._restored = False
         self.unreadable = 0  # saved states that could not be gone on from
         self._shortcut = shortcut
+        self._keys = keys  # of encrypted records
 
     def feed(self, records: Iterable[Record]) -> list[Output]:
         """Take the partition's next records and return what they led to, in order.
@@ -50,14 +58,17 @@ class Engine:
             self._lifecycle.settle()
             self._restored = False
         out: list[Output] = []
-        for record in records:
+        for given in records:
+            record = given
             self._advance(record.log_time_ms, out)
-            if self._shortcut is not None and self._take_short(self._shortcut, record, out):
-                continue
             try:
+                if self._keys is not None:
+                    record = unsealed(record, self._keys)
+                if self._shortcut is not None and self._take_short(self._shortcut, record, out):
+                    continue
                 batch = read_batch(record, self._limits.record)
             except UnreadableRecordError as error:
-                out.append(DeadLetterOut(record, str(error)))
+                out.append(DeadLetterOut(given, str(error)))
                 continue
             self._take(record, batch, out)
         return out

@@ -5,6 +5,7 @@ A record is taken whole or not at all, so every event in it is checked before th
 
 from google.protobuf.message import DecodeError
 
+from fleetcap_proto.sealing import Keys, SealedError, is_sealed, opened
 from fleetcap_proto.v1 import common_pb2, raw_pb2
 from fleetcap_streams.engine.values import ConnectionInfo, Endpoint, Record
 
@@ -13,6 +14,21 @@ KNOWN_KINDS = frozenset(raw_pb2.EventKind.values()) - {raw_pb2.EVENT_KIND_UNSPEC
 
 class UnreadableRecordError(ValueError):
     """The record cannot be used; the text says why and never holds any of its bytes."""
+
+
+def unsealed(record: Record, keys: Keys) -> Record:
+    """A record whose value is no longer encrypted; the same where it never was.
+
+    Raises:
+        UnreadableRecordError: its key is not known, or it was changed.
+    """
+    value = record.value
+    if not value or not is_sealed(value):
+        return record
+    try:
+        return record._replace(value=opened(record.key or b"", value, keys))
+    except SealedError as error:
+        raise UnreadableRecordError(str(error)) from error
 
 
 def read_batch(record: Record, limit: int) -> raw_pb2.RawBatch:
@@ -35,6 +51,8 @@ def read_batch(record: Record, limit: int) -> raw_pb2.RawBatch:
 
 
 def _check(batch: raw_pb2.RawBatch, key: bytes | None) -> None:
+    if batch.HasField("sealed"):
+        raise UnreadableRecordError(f"it is encrypted with the key {batch.sealed.key_id!r}, and no keys were given here")
     if batch.event_count and batch.event_count != len(batch.events):
         raise UnreadableRecordError(f"cut: {len(batch.events)} of {batch.event_count} events are there")
     if batch.HasField("tick"):
