@@ -166,6 +166,10 @@ def capture(
     ring_pages: RingPages = None,
     secrets: Secrets = None,
     secrets_file: SecretsFile = None,
+    harden: Annotated[
+        str | None, typer.Option(metavar="HOW", help="Give up privileges once attached: on, off, or freeze (what runs now only).")
+    ] = None,
+    web_port: Annotated[int | None, typer.Option(help="Serve /metrics on loopback. Off by default.")] = None,
     spool: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Keeps on disk, as plaintext, what Kafka does not take. Off by default.")
     ] = None,
@@ -177,10 +181,11 @@ def capture(
 
     Ctrl-C brings out what was captured; a second one ends at once.
     """
-    settings = _load(_given(locals()), config)
+    given = _given(locals())
+    settings = _load(given, config)
     from fleetcap.commands import capture as command
 
-    raise typer.Exit(command.to_kafka(settings))
+    raise typer.Exit(command.to_kafka(settings, lambda: _load(given, config)))
 
 
 @app.command(

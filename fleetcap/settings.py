@@ -27,6 +27,10 @@ HIDDEN = frozenset({"kafka"})
 ADDRESSES = frozenset({"bootstrap.servers", "metadata.broker.list"})
 
 
+WHO = ("pids", "comms", "uids", "ports", "cgroups", "programs")
+_LISTS = (*WHO, *(f"exclude_{name}" for name in WHO), "libraries", "mask_headers")
+
+
 class WrongSettingError(Exception):
     """A setting cannot be used. One line: its name, its value, where it came from, what is allowed."""
 
@@ -52,6 +56,13 @@ class Settings(BaseSettings):
     uids: Annotated[list[Annotated[int, Field(ge=0)]], NoDecode] = []
     ports: Annotated[list[Annotated[int, Field(gt=0, lt=65536)]], NoDecode] = []
     cgroups: Annotated[list[str], NoDecode] = []
+    programs: Annotated[list[Path], NoDecode] = []
+    exclude_pids: Annotated[list[Annotated[int, Field(gt=0)]], NoDecode] = []
+    exclude_comms: Annotated[list[str], NoDecode] = []
+    exclude_uids: Annotated[list[Annotated[int, Field(ge=0)]], NoDecode] = []
+    exclude_ports: Annotated[list[Annotated[int, Field(gt=0, lt=65536)]], NoDecode] = []
+    exclude_cgroups: Annotated[list[str], NoDecode] = []
+    exclude_programs: Annotated[list[Path], NoDecode] = []
     libraries: Annotated[list[Path], NoDecode] = []
     ring_pages: int = Field(4096, gt=0, le=1 << 18)
     max_call_bytes: int = Field(8 << 20, ge=1 << 14, le=8 << 20)
@@ -60,6 +71,9 @@ class Settings(BaseSettings):
     spool_bytes: int = Field(1 << 30, ge=1 << 24)
     spool_drop: Literal["newest", "oldest"] = "newest"
 
+    mask_headers: Annotated[list[str], NoDecode] = []
+    mask_patterns: Annotated[list[str], NoDecode] = []
+    harden: Literal["off", "on", "freeze"] = "on"
     record_keys: Path | None = None
     record_keys_command: str = ""
 
@@ -80,10 +94,16 @@ class Settings(BaseSettings):
     web_host: str = "127.0.0.1"
     web_port: int | None = Field(None, gt=0, lt=65536)
 
-    @field_validator("pids", "comms", "uids", "ports", "cgroups", "libraries", mode="before")
+    @field_validator(*_LISTS, mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+    @field_validator("mask_patterns", mode="before")
+    @classmethod
+    def _lines(cls, value: object) -> object:
+        """By lines, as a pattern may well hold commas."""
+        return [line for line in value.splitlines() if line] if isinstance(value, str) else value
 
     @field_validator("kafka", mode="before")
     @classmethod

@@ -13,6 +13,26 @@ BPF_HASH(filter_ports, u32, u8, 1024);
 BPF_HASH(filter_cgroups, u64, u8, 1024);
 #endif
 
+/* What is left out whatever the filters say. */
+#ifdef EXCLUDE_PIDS
+BPF_HASH(exclude_pids, u32, u8, 1024);
+#endif
+#ifdef EXCLUDE_UIDS
+BPF_HASH(exclude_uids, u32, u8, 1024);
+#endif
+#ifdef EXCLUDE_PORTS
+BPF_HASH(exclude_ports, u32, u8, 1024);
+#endif
+#ifdef EXCLUDE_CGROUPS
+BPF_HASH(exclude_cgroups, u64, u8, 1024);
+#endif
+#ifdef FILTER_PROGRAMS
+BPF_HASH(filter_programs, struct fc_file, u8, 1024);
+#endif
+#ifdef EXCLUDE_PROGRAMS
+BPF_HASH(exclude_programs, struct fc_file, u8, 1024);
+#endif
+
 /* Set when the tap stops: detaching takes seconds, in which nobody reads. */
 BPF_ARRAY(stopped, u32, 1);
 
@@ -21,6 +41,9 @@ struct comm {
 };
 #ifdef FILTER_COMMS
 BPF_HASH(filter_comms, struct comm, u8, 1024);
+#endif
+#ifdef EXCLUDE_COMMS
+BPF_HASH(exclude_comms, struct comm, u8, 1024);
 #endif
 
 /* An all-zero address stands for every address. */
@@ -63,6 +86,58 @@ static __always_inline int cgroup_wanted(void)
 #endif
 }
 
+static __always_inline int comm_excluded(void)
+{
+#ifdef EXCLUDE_COMMS
+	struct comm thread = {}, leader = {};
+
+	bpf_get_current_comm(thread.text, sizeof(thread.text));
+	if (exclude_comms.lookup(&thread))
+		return 1;
+	bpf_probe_read_kernel(leader.text, sizeof(leader.text), (void *)(process_leader() + AT_task_struct_comm));
+	return exclude_comms.lookup(&leader) != 0;
+#else
+	return 0;
+#endif
+}
+
+static __always_inline int cgroup_excluded(void)
+{
+#ifdef EXCLUDE_CGROUPS
+	int level;
+
+	for (level = 0; level <= EXCLUDE_CGROUPS; level++) {
+		u64 group = bpf_get_current_ancestor_cgroup_id(level);
+
+		if (group && exclude_cgroups.lookup(&group))
+			return 1;
+	}
+#endif
+	return 0;
+}
+
+/* By the file that the process runs, whatever it calls itself. */
+static __always_inline int program_wanted(void)
+{
+#if defined(FILTER_PROGRAMS) || defined(EXCLUDE_PROGRAMS)
+	u64 memory = read_u64(process_leader() + AT_task_struct_mm);
+	u64 inode = read_u64(read_u64(memory + AT_mm_struct_exe_file) + AT_file_f_inode);
+	struct fc_file program = {};
+
+	program.inode = read_u64(inode + AT_inode_i_ino);
+	program.device = read_u32(read_u64(inode + AT_inode_i_sb) + AT_super_block_s_dev);
+#ifdef EXCLUDE_PROGRAMS
+	if (exclude_programs.lookup(&program))
+		return 0;
+#endif
+#ifdef FILTER_PROGRAMS
+	if (!filter_programs.lookup(&program))
+		return 0;
+#endif
+#endif
+	return 1;
+}
+
 static __always_inline int process_wanted(void)
 {
 	u32 tgid = bpf_get_current_pid_tgid() >> 32;
@@ -76,13 +151,23 @@ static __always_inline int process_wanted(void)
 	if (!filter_pids.lookup(&tgid))
 		return 0;
 #endif
-#ifdef FILTER_UIDS
+#ifdef EXCLUDE_PIDS
+	if (exclude_pids.lookup(&tgid))
+		return 0;
+#endif
+#if defined(FILTER_UIDS) || defined(EXCLUDE_UIDS)
 	u32 uid = bpf_get_current_uid_gid();
 
+#ifdef FILTER_UIDS
 	if (!filter_uids.lookup(&uid))
 		return 0;
 #endif
-	return comm_wanted() && cgroup_wanted();
+#ifdef EXCLUDE_UIDS
+	if (exclude_uids.lookup(&uid))
+		return 0;
+#endif
+#endif
+	return comm_wanted() && !comm_excluded() && cgroup_wanted() && !cgroup_excluded() && program_wanted();
 }
 
 static __always_inline int endpoint_denied(u8 *address, u32 port)
@@ -100,6 +185,10 @@ static __always_inline int endpoints_wanted(struct endpoints *at)
 {
 	if (endpoint_denied(at->local, at->local_port) || endpoint_denied(at->remote, at->remote_port))
 		return 0;
+#ifdef EXCLUDE_PORTS
+	if (exclude_ports.lookup(&at->local_port) || exclude_ports.lookup(&at->remote_port))
+		return 0;
+#endif
 #ifdef FILTER_PORTS
 	return filter_ports.lookup(&at->local_port) || filter_ports.lookup(&at->remote_port);
 #else

@@ -65,7 +65,39 @@ static __always_inline u64 advance(u64 *position, u64 by)
 #endif
 }
 
-static __always_inline void submit_chunks(struct fc_data *at, u64 from, u64 bytes)
+/* What is kept of the beginning of a turn when bodies are shed: most heads fit. */
+#define HEAD_BYTES 4096
+
+/* How many of `bytes` are captured: all, unless the ring buffer fills up. Then bodies go first, and then connections, each
+ * whole and always the same ones, so that those that are left can be decoded; and room stays for openings and ends.
+ */
+static __always_inline u64 kept(struct fc_state *connection, u32 direction, u64 position, u64 bytes)
+{
+	u64 waiting = bpf_ringbuf_query(EVENTS, BPF_RB_AVAIL_DATA);
+	u32 share = (u32)((connection->id * 0x9e3779b97f4a7c15ULL) >> 60);
+	u64 head;
+
+	if (connection->direction != direction) {
+		connection->direction = direction;
+		connection->turn = position;
+	}
+	if (waiting < RING_BYTES / 2)
+		return bytes;
+	/* From three quarters on, in sixteenths of the ring: 4 of 16 connections, 8, 12, all. */
+	if (waiting >= RING_BYTES / 4 * 3 && share < 4 * ((waiting - RING_BYTES / 4 * 3) / (RING_BYTES / 16) + 1)) {
+		lose_bytes(FC_LOSS_SHED_EVENTS, bytes);
+		return 0;
+	}
+	head = position - connection->turn;
+	head = head < HEAD_BYTES ? HEAD_BYTES - head : 0;
+	if (bytes <= head)
+		return bytes;
+	lose_bytes(FC_LOSS_BODY_EVENTS, bytes - head);
+	return head;
+}
+
+/* `missing` more bytes crossed behind those. */
+static __always_inline void submit_chunks(struct fc_data *at, u64 from, u64 bytes, u64 missing)
 {
 	u64 left = bytes;
 	int chunk;
@@ -78,7 +110,7 @@ static __always_inline void submit_chunks(struct fc_data *at, u64 from, u64 byte
 		from += FC_CHUNK_SIZE;
 		at->position += FC_CHUNK_SIZE;
 	}
-	at->length = left;
+	at->length = left + missing;
 	if (left > FC_CHUNK_SIZE)
 		lose_bytes(FC_LOSS_LIMIT_EVENTS, left - FC_CHUNK_SIZE);
 	else
@@ -93,6 +125,7 @@ static __always_inline void capture(struct call *call, u32 direction, u64 time, 
 	struct fc_state *connection = current_connection(&key);
 	enum announced announced = ANNOUNCED;
 	struct fc_data at = {};
+	u64 keep;
 
 	if (!connection) {
 		lose_bytes(FC_LOSS_MAP_EVENTS, bytes);
@@ -109,6 +142,9 @@ static __always_inline void capture(struct call *call, u32 direction, u64 time, 
 		lose_bytes(FC_LOSS_RING_EVENTS, bytes);
 		return;
 	}
+	keep = call->buffer ? kept(connection, direction, at.position, bytes) : bytes;
+	if (!keep)
+		return;
 	at.kind = FC_DATA;
 	at.direction = direction;
 	at.connection = connection->id;
@@ -121,5 +157,5 @@ static __always_inline void capture(struct call *call, u32 direction, u64 time, 
 		submit(&at, 0, 128);
 		return;
 	}
-	submit_chunks(&at, call->buffer, bytes);
+	submit_chunks(&at, call->buffer, keep, bytes - keep);
 }

@@ -61,6 +61,10 @@ enum fc_loss {
 	FC_LOSS_MAP_BYTES,
 	FC_LOSS_CALLS, /* a call returned whose entry was not seen, or calls were nested too deep */
 	FC_LOSS_CLOSES, /* neither the ring buffer nor `lost_closes` had room for a CLOSED */
+	FC_LOSS_BODY_EVENTS, /* shed: behind the head of what was said, while the ring buffer was half full */
+	FC_LOSS_BODY_BYTES,
+	FC_LOSS_SHED_EVENTS, /* shed: all of a connection, while it was fuller still */
+	FC_LOSS_SHED_BYTES,
 	FC_LOSS_COUNT,
 };
 
@@ -160,6 +164,9 @@ struct fc_state {
 	__u32 begun;
 	__u32 announced;
 	__u32 unwanted; /* a filter on addresses or ports refused it */
+	__u64 turn; /* position at which the direction that moved last began to */
+	__u32 direction; /* which that is */
+	__u32 padding;
 };
 
 /* Value of the map `sockets`, whose key is the address: a TCP socket, from its opening or its first use in an SSL call until
@@ -200,7 +207,7 @@ _Static_assert(sizeof(struct fc_secret) == 32 + FC_LABEL_SIZE + FC_RANDOM_SIZE +
 _Static_assert(sizeof(struct fc_secret_layout) == 8, "fc_secret_layout");
 _Static_assert(sizeof(struct fc_session_key) == 16, "fc_session_key");
 _Static_assert(sizeof(struct fc_session) == 16, "fc_session");
-_Static_assert(sizeof(struct fc_state) == 72, "fc_state");
+_Static_assert(sizeof(struct fc_state) == 88, "fc_state");
 _Static_assert(sizeof(struct fc_socket) == 24, "fc_socket");
 _Static_assert(sizeof(struct fc_lost_close) == 16, "fc_lost_close");
 _Static_assert(sizeof(struct fc_arrival) == 24 + FC_FILE_NAME_SIZE, "fc_arrival");

@@ -140,9 +140,11 @@ def _defines(config: TapConfig, types: btf.Btf) -> dict[str, int]:
         _log.info("the kernel was built without IPv6")
     return {
         **offsets,
-        **_filter_defines(config.filters),
+        **_filter_defines(config.filters, "FILTER"),
+        **_filter_defines(config.excluded, "EXCLUDE"),
         **({"SECRETS": 1} if config.secrets else {}),
         **({"ATOMIC_FETCH": 1} if kernel_version() >= (5, 12) else {}),
+        "RING_BYTES": ring_bytes(config),
         "RING_PAGES": ring_bytes(config) // os.sysconf("SC_PAGE_SIZE"),
         "FILE_PAGES": FILE_RING_BYTES // os.sysconf("SC_PAGE_SIZE"),
         "WAKE_BYTES": _wake_bytes(config),
@@ -152,28 +154,37 @@ def _defines(config: TapConfig, types: btf.Btf) -> dict[str, int]:
     }
 
 
-def _filter_defines(filters: Filters) -> dict[str, int]:
+def _filter_defines(filters: Filters, prefix: str) -> dict[str, int]:
     """Only what is asked for is compiled in."""
     asked = {
-        "FILTER_PIDS": filters.pids,
-        "FILTER_COMMS": filters.comms,
-        "FILTER_UIDS": filters.uids,
-        "FILTER_PORTS": filters.ports,
+        "PIDS": filters.pids,
+        "COMMS": filters.comms,
+        "UIDS": filters.uids,
+        "PORTS": filters.ports,
+        "PROGRAMS": filters.programs,
     }
-    defines = {name: 1 for name, values in asked.items() if values}
+    defines = {f"{prefix}_{name}": 1 for name, values in asked.items() if values}
     if filters.cgroups:
-        defines["FILTER_CGROUPS"] = max(depth for _, depth in map(find_cgroup, filters.cgroups))
+        defines[f"{prefix}_CGROUPS"] = max(depth for _, depth in map(find_cgroup, filters.cgroups))
     return defines
 
 
+def _keys(filters: Filters, prefix: str) -> dict[str, list[bytes]]:
+    """What stands in each of the filters' maps."""
+    return {
+        f"{prefix}_pids": [struct.pack("=I", pid) for pid in filters.pids],
+        f"{prefix}_comms": [_comm_key(comm) for comm in filters.comms],
+        f"{prefix}_uids": [struct.pack("=I", uid) for uid in filters.uids],
+        f"{prefix}_ports": [struct.pack("=I", port) for port in filters.ports],
+        f"{prefix}_cgroups": [struct.pack("=Q", find_cgroup(path)[0]) for path in filters.cgroups],
+        f"{prefix}_programs": [_program_key(path) for path in filters.programs],
+    }
+
+
 def _fill(programs: Programs, config: TapConfig) -> None:
-    filters = config.filters
-    keys: dict[str, list[bytes]] = {
-        "filter_pids": [struct.pack("=I", pid) for pid in filters.pids],
-        "filter_comms": [_comm_key(comm) for comm in filters.comms],
-        "filter_uids": [struct.pack("=I", uid) for uid in filters.uids],
-        "filter_ports": [struct.pack("=I", port) for port in filters.ports],
-        "filter_cgroups": [struct.pack("=Q", find_cgroup(path)[0]) for path in filters.cgroups],
+    keys = {
+        **_keys(config.filters, "filter"),
+        **_keys(config.excluded, "exclude"),
         "denied": [_endpoint_key(ip, port) for ip, port in config.denied],
     }
     for name, wanted in keys.items():
@@ -184,6 +195,41 @@ def _fill(programs: Programs, config: TapConfig) -> None:
                     table.put(key, b"\1")
                 except OSError as error:
                     raise TapError(f"{len(wanted)} entries are too many for {name}", "name fewer, or filter by cgroup") from error
+
+
+def same_filters(one: TapConfig, other: TapConfig) -> bool:
+    """Whether programs that were built for one have all that the other needs, and nothing more.
+
+    Processes asked for by number must be the same: probes may be limited to these.
+    """
+    return list(one.filters.pids) == list(other.filters.pids) and all(
+        _filter_defines(getattr(one, name), "") == _filter_defines(getattr(other, name), "") for name in ("filters", "excluded")
+    )
+
+
+def refill(programs: Programs, config: TapConfig) -> None:
+    """Put other entries into the filters of loaded programs; new ones before old ones go, so that nothing slips through.
+
+    Raises:
+        TapError: an entry cannot be used; the filters may hold some of the new ones besides the old.
+    """
+    _fill(programs, config)
+    wanted = {**_keys(config.filters, "filter"), **_keys(config.excluded, "exclude")}
+    for name, keys in wanted.items():
+        if keys:
+            table = programs.table(name, len(keys[0]), ctypes.sizeof(ctypes.c_uint8))
+            for key in set(table.keys()) - set(keys):
+                table.delete(key)
+
+
+def _program_key(path: Path) -> bytes:
+    """The file's inode and the kernel's own number for its device, where stat(2) gives its two parts."""
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise TapError(f"the program {path} cannot be found: {error.strerror}", "give the path of a file that is run") from error
+    device = os.major(status.st_dev) << 20 | os.minor(status.st_dev)
+    return bytes(records.File(status.st_ino, device, 0))
 
 
 def _comm_key(comm: str) -> bytes:

@@ -19,6 +19,7 @@ from types import FrameType
 from typing import Final, Protocol
 
 from fleetcap_producer.captured import Captured
+from fleetcap_producer.health import Health
 from fleetcap_producer.packing import Packed, Packer
 
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
@@ -86,6 +87,7 @@ class CaptureOptions:
     room_s: float = 1.0  # for room in the sink, before a record is dropped
     stop_s: float = 30.0  # in all for draining and shipping after a stop
     report: Callable[[Summary], None] = _say  # is given the summary at the end, however it ends
+    health: Health | None = None  # is asked for records of its own
 
 
 @contextmanager
@@ -145,13 +147,15 @@ class _Loop:
         self._deadline = float("inf")
 
     def run(self, stop: threading.Event) -> None:
-        packer, idle_s = self._packer, self._options.idle_s
+        packer, idle_s, health = self._packer, self._options.idle_s, self._options.health
         while not stop.is_set():
             wait_s = packer.wait_s(time.monotonic())
             events = self._tap.drain(idle_s if wait_s is None else min(wait_s, idle_s))
             now = time.monotonic()
             self._send(packer.add(events, now))
             self._send(packer.due(now))
+            if health:
+                self._send(health.due(now))
             self._sink.poll()
 
     def empty(self) -> None:
@@ -161,6 +165,8 @@ class _Loop:
         while events := self._tap.drain(0.0):
             self._send(self._packer.add(events, time.monotonic()))
         self._send(self._packer.flush())
+        if self._options.health:
+            self._send([self._options.health.last()])
 
     def left_s(self) -> float:
         """How long stopping may still go on; without end while nobody has asked for it."""

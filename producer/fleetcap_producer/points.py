@@ -163,6 +163,7 @@ OFFSETS = {
     "socket_alloc.vfs_inode": "socket_alloc_vfs_inode",
     "inode.i_ino": "inode_i_ino",
     "inode.i_mode": "inode_i_mode",
+    "mm_struct.exe_file": "mm_struct_exe_file",
     "inode.i_sb": "inode_i_sb",
     "super_block.s_dev": "super_block_s_dev",
     "linux_binprm.file": "linux_binprm_file",

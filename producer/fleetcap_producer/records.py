@@ -135,6 +135,9 @@ class State(ctypes.Structure):
         ("begun", ctypes.c_uint32),
         ("announced", ctypes.c_uint32),
         ("unwanted", ctypes.c_uint32),
+        ("turn", ctypes.c_uint64),
+        ("direction", ctypes.c_uint32),
+        ("padding", ctypes.c_uint32),
     )
 
 

@@ -11,13 +11,13 @@ by the broker or the end of the program can cost a record. And each of those is 
 import logging
 import socket
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
+from fleetcap_producer.losses import Losses
 from fleetcap_producer.packing import Packed
 from fleetcap_proto import topics
 from fleetcap_proto.v1 import raw_pb2
@@ -100,7 +100,7 @@ class Shipper:
     def __init__(self, kafka: Mapping[str, Any], options: ShipperOptions | None = None) -> None:
         self._options = options or ShipperOptions()
         self._servers = str(kafka.get("bootstrap.servers") or kafka.get("metadata.broker.list") or "")
-        self._lost: Counter[str] = Counter()
+        self.lost = Losses()
         self._complaint = ""
         self._complained_s = float("-inf")
         self._fatal = ""
@@ -129,7 +129,7 @@ class Shipper:
         while not self._produce(packed):
             left = deadline - time.monotonic()
             if left <= 0:
-                self._lose(QUEUE_FULL, packed.events, len(packed.value))
+                self._lose(QUEUE_FULL, packed)
                 return
             self._producer.poll(min(left, _SLICE_S))
             self._raise_if_fatal()
@@ -182,7 +182,7 @@ class Shipper:
 
     def losses(self) -> Mapping[str, int]:
         """Events lost here, by cause."""
-        return dict(self._lost)
+        return self.lost.events()
 
     def endpoints(self) -> frozenset[tuple[str, int]]:
         """Every ip and port of the brokers, as far as known now: the bootstrap servers and those they tell of.
@@ -229,7 +229,7 @@ class Shipper:
         except BufferError:
             return False
         except KafkaException as error:
-            self._lose(_cause(error.args[0]), packed.events, len(packed.value))
+            self._lose(_cause(error.args[0]), packed)
             self._producer.poll(0)
             self._raise_if_fatal()
             return True
@@ -237,17 +237,17 @@ class Shipper:
         self.bytes += len(packed.value)
         return True
 
-    def _lose(self, cause: str, events: int, size: int) -> None:
-        self._lost[cause] += events
+    def _lose(self, cause: str, packed: Packed) -> None:
+        self.lost.add(cause, packed)
         self.lost_records += 1
-        self.lost_bytes += size
+        self.lost_bytes += len(packed.value)
 
     def _on_failure(self, error: KafkaError | None, message: Message) -> None:
         if error is None:
             return
         value = message.value() or b""
         # Counted by the record's own word, so that the many that arrive need no bookkeeping.
-        self._lose(_cause(error), raw_pb2.RawBatch.FromString(value).event_count, len(value))
+        self._lose(_cause(error), Packed(message.key() or b"", value, raw_pb2.RawBatch.FromString(value).event_count))
 
     def _on_error(self, error: KafkaError) -> None:
         text = error.str()

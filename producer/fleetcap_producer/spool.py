@@ -12,13 +12,13 @@ cut off by its end harms none behind it.
 """
 
 import os
-from collections import Counter, deque
-from collections.abc import Mapping
+from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
+from fleetcap_producer.losses import Losses
 from fleetcap_producer.packing import Packed
 from fleetcap_producer.segments import HEAD_BYTES, UNKNOWN, Found, Reader, Writer, encoded, encoded_size
 from fleetcap_producer.spool_folder import Folder, Place, SpoolError
@@ -29,7 +29,6 @@ FAILED: Final = "spool's disk failed"
 
 SUFFIX: Final = ".spool"
 _DIGITS: Final = 12
-_KEYS: Final = 4096
 
 DropPolicy = Literal["newest", "oldest"]
 
@@ -39,13 +38,6 @@ class Spooled(NamedTuple):
 
     packed: Packed
     end: Place
-
-
-class KeyLoss(NamedTuple):
-    """What was lost of one key."""
-
-    events: int
-    bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +72,7 @@ class Spool:
 
     def __init__(self, folder: Path, options: SpoolOptions | None = None) -> None:
         self._options = options or SpoolOptions()
-        self._lost: Counter[str] = Counter()
-        self._lost_by_key: dict[bytes, KeyLoss] = {}
+        self.lost = Losses()
         self._segments: deque[_Segment] = deque()
         self._writer: Writer | None = None
         self._reader: tuple[int, Reader] | None = None
@@ -114,14 +105,6 @@ class Spool:
         """Behind the last record."""
         return self._end
 
-    def losses(self) -> Mapping[str, int]:
-        """Events lost here, by cause."""
-        return dict(self._lost)
-
-    def lost_by_key(self) -> Mapping[bytes, KeyLoss]:
-        """Events and bytes dropped here, by key; those of further keys than can be remembered stand under an empty one."""
-        return dict(self._lost_by_key)
-
     def append(self, packed: Packed, *, only_copy: bool = True) -> Place | None:
         """Put a record at the end; the place behind it. None: it was dropped, and counted where it was the only copy."""
         size = encoded_size(packed)
@@ -134,7 +117,7 @@ class Spool:
                 failure = FAILED
         if failure:
             if only_copy:
-                self._lose(failure, packed)
+                self.lost.add(failure, packed)
             return None
         last = self._segments[-1]
         last.size = writer.size
@@ -175,12 +158,6 @@ class Spool:
         self._close_reader()
         self._folder.close()
 
-    def _lose(self, cause: str, packed: Packed) -> None:
-        self._lost[cause] += packed.events
-        key = packed.key if packed.key in self._lost_by_key or len(self._lost_by_key) < _KEYS else b""
-        known = self._lost_by_key.get(key, KeyLoss(0, 0))
-        self._lost_by_key[key] = KeyLoss(known.events + packed.events, known.bytes + len(packed.value))
-
     # writing
 
     def _make_room(self, size: int) -> bool:
@@ -197,7 +174,7 @@ class Spool:
             if found.end.segment > first.number:
                 self._at = self._beginning(self._segments[1])
                 break
-            self._lose(FULL, found.packed)
+            self.lost.add(FULL, found.packed)
         self._delete_first()
 
     def _delete_done(self) -> None:
@@ -237,12 +214,12 @@ class Spool:
         found = self._record(segment)
         if found is None or found.end > segment.size:
             after = self._behind(segment, self._at.events)
-            self._lost[DAMAGED] += max(1, after.events - self._at.events)
+            self.lost.count(DAMAGED, b"", max(1, after.events - self._at.events), segment.size - self._at.offset)
             self._at = after
             return None
         self._at = Place(segment.number, found.end, self._at.events + found.events)
         if found.packed is None:
-            self._lost[DAMAGED] += found.events
+            self.lost.count(DAMAGED, b"", found.events, 0)
             return None
         return Spooled(found.packed, self._at)
 
@@ -303,7 +280,7 @@ class Spool:
         while (found := reader.record(at)) and found.end <= last.size:
             at, events = found.end, events + found.events
         if at < last.size:
-            self._lost[DAMAGED] += found.events if found else 1
+            self.lost.count(DAMAGED, b"", found.events if found else 1, last.size - at)
             self._size -= last.size - at
             last.size = at
         reader.close()

@@ -12,7 +12,7 @@ It owns this order, and which losses are whose. It must not know how records are
 """
 
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -81,7 +81,7 @@ class SpoolingSink:
         self._taken: deque[_Taken] = deque()
         self._waiting_bytes = 0
         self._next: Spooled | None = None  # read, and refused by a full client
-        self._lost: Counter[str] = Counter()
+        self.lost = spool.lost
         self.spooling = spool.unread  # what an earlier process left goes first
 
     def send(self, packed: Packed, wait_s: float) -> None:  # noqa: ARG002  there is always room, or none for longer
@@ -125,9 +125,7 @@ class SpoolingSink:
 
     def losses(self) -> Mapping[str, int]:
         """Events of records that were lost, by cause."""
-        lost = Counter(self._lost)
-        lost.update(self._spool.losses())
-        return lost
+        return self.lost.events()
 
     @property
     def kept_bytes(self) -> int:
@@ -160,6 +158,7 @@ class SpoolingSink:
             left -= len(one.packed.value)
 
     def _offer(self, packed: Packed, place: Place | None, kept: Packed | None) -> bool:
+        packed_key = packed.key
         one = _Taken(kept, place, packed.events, len(packed.value), self._clock())
 
         def settled(cause: str) -> None:
@@ -167,7 +166,7 @@ class SpoolingSink:
             self._waiting_bytes -= one.size
             one.kept = cause in UNSENT and one.place is not None
             if cause and not one.kept:
-                self._lost[cause] += one.events
+                self.lost.count(cause, packed_key, one.events, one.size)
 
         self._waiting_bytes += one.size
         if not self._client.offer(packed, settled):

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from fleetcap_producer import checks, identity
 from fleetcap_producer.arrivals import KernelArrivals
-from fleetcap_producer.building import Built, build
+from fleetcap_producer.building import Built, build, refill, same_filters
 from fleetcap_producer.captured import Captured
 from fleetcap_producer.clock import WallClock
 from fleetcap_producer.config import TapConfig
@@ -48,9 +48,12 @@ _EVENT_LOSSES = {
     "too many connections": 8,
     "call not followed": 10,
     "close not told": 11,
+    "bodies shed": 12,
+    "connections shed": 14,
 }
-_BYTE_LOSSES = {name: index + 1 for name, index in _EVENT_LOSSES.items() if index < 10}
-_COUNTERS = 12
+_WITHOUT_BYTES = (10, 11)
+_BYTE_LOSSES = {name: index + 1 for name, index in _EVENT_LOSSES.items() if index not in _WITHOUT_BYTES}
+_COUNTERS = 16
 
 
 class Tap:
@@ -111,6 +114,19 @@ class Tap:
             self._evicted = self._running.connections.evicted
             self._unknown = self._running.decoder.unknown
         return self._counted
+
+    def refilter(self, config: TapConfig) -> None:
+        """Filter by `config` from now on, whose other parts do not count. Connections already refused stay so.
+
+        Raises:
+            TapError: an entry cannot be used, or kinds of filters are asked for that the loaded programs do not have.
+        """
+        if not self._running:
+            return
+        if not same_filters(self._config, config):
+            raise TapError("filters of other kinds than at the start are asked for", "start the capture again for these")
+        refill(self._running.built.programs, config)
+        self._config = config
 
     def libraries(self) -> list[str]:
         """The files that are probed now."""
@@ -174,15 +190,17 @@ class _Running:
     def _attach(self, config: TapConfig) -> None:
         """Sockets first, so that each captured connection's opening can have been seen."""
         try:
-            for point in (*self.built.socket_points, *(FILES if config.discover else ())):
+            for point in (*self.built.socket_points, *(FILES if config.discover and config.watch else ())):
                 self.built.programs.attach(point)
         except RejectedError as error:
             raise TapError(
                 f"the kernel's verifier refused the eBPF programs ({error})", "report it with `fleetcap doctor`"
             ) from error
         attach_known(self.probes, config.libraries, system=config.discover)
-        if config.discover:
+        if config.discover and config.watch:
             self._watcher.start()
+        elif config.discover:
+            self._watcher.look()
 
     def detach(self) -> None:
         if self._stopped:

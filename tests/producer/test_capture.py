@@ -6,6 +6,7 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -80,7 +81,7 @@ class ListSink:
             yield from (event.position for event in raw_pb2.RawBatch.FromString(packed.value).events)
 
 
-def _run(tap: ListTap, sink: ListSink, **options: float) -> tuple[Summary, list[Summary]]:
+def _run(tap: ListTap, sink: ListSink, **options: Any) -> tuple[Summary, list[Summary]]:
     told: list[Summary] = []
     packer = Packer("node", "boot", PackerOptions(max_events=4))
     summary = run_capture(tap, packer, sink, tap.stop_event, CaptureOptions(**options, report=told.append))
@@ -154,6 +155,7 @@ def test_a_tap_that_cannot_attach_closes_the_sink_and_says_nothing_more() -> Non
 PROGRAM = """
 import sys, time
 from pathlib import Path
+from typing import Any
 from fleetcap.recording import RecordingSink, RecordingWriter
 from fleetcap_producer.captured import Captured
 from fleetcap_producer.capture import run_capture, stopped_by_signals

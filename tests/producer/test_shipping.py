@@ -213,6 +213,9 @@ def test_a_failed_delivery_is_counted_by_cause_with_its_events_and_bytes(fake: C
     shipper, client = fake()
 
     class Failed:
+        def key(self) -> bytes:
+            return b"one"
+
         def value(self) -> bytes:
             return _packed(events=5).value
 

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fleetcap_producer.losses import KeyLoss
 from fleetcap_producer.packing import Packed
 from fleetcap_producer.segments import HEAD_BYTES, encoded_size
-from fleetcap_producer.spool import DAMAGED, FAILED, FULL, KeyLoss, Spool, SpoolOptions
+from fleetcap_producer.spool import DAMAGED, FAILED, FULL, Spool, SpoolOptions
 from fleetcap_producer.spool_folder import SpoolError
 
 SMALL = SpoolOptions(most_bytes=4096, segment_bytes=512)
@@ -42,7 +43,7 @@ def test_records_come_out_as_they_went_in_over_many_segments(tmp_path: Path) -> 
     assert [spool.read() for _ in records][-1] is not None
     assert spool.read() is None
     assert not spool.unread
-    assert spool.losses() == {}
+    assert spool.lost.events() == {}
 
 
 def test_what_is_done_is_deleted_and_what_is_not_outlives_the_process(tmp_path: Path) -> None:
@@ -62,7 +63,7 @@ def test_what_is_done_is_deleted_and_what_is_not_outlives_the_process(tmp_path: 
     again.close()
     last = Spool(tmp_path / "spool", SMALL)
     assert _rest(last) == [41]
-    assert last.losses() == {}
+    assert last.lost.events() == {}
 
 
 def test_a_full_spool_drops_the_newest_and_counts_them_by_cause_and_key(tmp_path: Path) -> None:
@@ -71,8 +72,8 @@ def test_a_full_spool_drops_the_newest_and_counts_them_by_cause_and_key(tmp_path
     assert kept == list(range(len(kept)))
     assert 10 < len(kept) < 100
     assert spool.size <= SMALL.most_bytes
-    assert spool.losses() == {FULL: 2 * (100 - len(kept))}
-    lost = spool.lost_by_key()
+    assert spool.lost.events() == {FULL: 2 * (100 - len(kept))}
+    lost = spool.lost.by_key()
     assert sum(one.events for one in lost.values()) == 2 * (100 - len(kept))
     gone = [n for n in range(len(kept), 100) if n % 3 == 0]
     assert lost[b"c0"] == KeyLoss(2 * len(gone), 40 * len(gone))
@@ -85,7 +86,7 @@ def test_a_full_spool_drops_the_oldest_where_asked_to(tmp_path: Path) -> None:
         assert spool.append(_record(n))
     found = _rest(spool)
     assert found == list(range(found[0], 100))
-    assert spool.losses() == {FULL: 2 * found[0]}
+    assert spool.lost.events() == {FULL: 2 * found[0]}
     assert spool.size <= 4096
 
 
@@ -94,7 +95,7 @@ def test_dropping_the_oldest_does_not_count_what_was_read(tmp_path: Path) -> Non
     for n in range(200):
         spool.append(_record(n))
         spool.read()
-    assert spool.losses() == {}
+    assert spool.lost.events() == {}
     assert not spool.unread
 
 
@@ -110,7 +111,7 @@ def test_a_record_cut_off_by_the_end_of_the_process_costs_itself_alone(tmp_path:
     again = Spool(tmp_path / "spool", SMALL)
     again.append(_record(9))
     assert _rest(again) == [0, 1, 2, 3, 9]
-    assert 1 <= again.losses()[DAMAGED] <= 2
+    assert 1 <= again.lost.events()[DAMAGED] <= 2
 
 
 @given(st.data())
@@ -133,7 +134,7 @@ def test_damage_anywhere_costs_no_more_than_its_segment_and_is_counted(
     again.close()
     assert found == sorted(set(found))
     assert 40 - len(found) <= len(raw) // encoded_size(_record(0))
-    assert again.losses() == {DAMAGED: 2 * (40 - len(found))}
+    assert again.lost.events() == {DAMAGED: 2 * (40 - len(found))}
 
 
 @given(st.lists(st.sampled_from(["append", "read", "done", "restart"]), max_size=120))
@@ -164,7 +165,7 @@ def test_it_behaves_as_a_queue_whatever_is_done_in_whatever_order(
             spool = Spool(folder, SpoolOptions(most_bytes=1 << 20, segment_bytes=300))
             waiting, read, last = read + waiting, deque(), None
     assert _rest(spool) == list(waiting)
-    assert spool.losses() == {}
+    assert spool.lost.events() == {}
     spool.close()
 
 
@@ -232,5 +233,5 @@ def test_a_disk_that_is_full_costs_the_record_and_not_the_capture(tmp_path: Path
     assert spool.append(_record(2)) is None
     monkeypatch.undo()
     assert spool.append(_record(3))
-    assert spool.losses() == {FAILED: 2}
+    assert spool.lost.events() == {FAILED: 2}
     assert _rest(spool) == [1, 3]
