@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from enum import IntEnum
 from typing import Final, Literal, TypeVar
 
+from fleetcap_producer import probes
 from fleetcap_producer.errors import TapError
 
 Harden = Literal["off", "on", "freeze"]
@@ -26,14 +27,14 @@ class Capability(IntEnum):
 
     DAC_READ_SEARCH = 2  # files of other users: their libraries and programs
     SYS_PTRACE = 19  # what other users' processes map
-    SYS_ADMIN = 21  # stands for several of the others before Linux 5.8 and 5.9
+    SYS_ADMIN = 21  # probes from Linux 6.16 on; stands for several of the others before Linux 5.8 and 5.9
     SYS_RESOURCE = 24  # locked memory for maps, before Linux 5.11
     PERFMON = 38  # probes, and reading memory in programs
     BPF = 39  # programs and maps
     CHECKPOINT_RESTORE = 40  # /proc/PID/map_files, for libraries that were deleted
 
 
-STARTING: Final = frozenset(Capability) - {Capability.SYS_ADMIN}
+STARTING: Final = frozenset(Capability)  # without SYS_ADMIN where the kernel lets it be
 ATTACHING: Final = STARTING - {Capability.SYS_RESOURCE}
 # Older kernels ask for it even where a map is only read.
 READING: Final = frozenset({Capability.BPF})
@@ -91,14 +92,19 @@ def begin() -> None:
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # they would hold plaintext
     _call(_libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "forbidding new privileges")
+    modest = STARTING - {Capability.SYS_ADMIN}
     # What a kernel before 5.8 calls SYS_ADMIN is all there is of PERFMON and BPF.
     modern = held() >> Capability.BPF & 1
-    keep(STARTING if modern else STARTING | {Capability.SYS_ADMIN})
+    keep(modest if modern and _with(modest, probes.permitted) else STARTING)
 
 
 def without_capabilities(make: Callable[[], T]) -> T:
     """What `make` gives, called in a thread that has no capabilities; so threads that it begins have none either."""
-    with ThreadPoolExecutor(1, initializer=lambda: keep(())) as executor:
+    return _with((), make)
+
+
+def _with(capabilities: Iterable[Capability], make: Callable[[], T]) -> T:
+    with ThreadPoolExecutor(1, initializer=keep, initargs=(capabilities,)) as executor:
         return executor.submit(make).result()
 
 

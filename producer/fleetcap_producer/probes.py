@@ -4,6 +4,7 @@ A probe belongs to the file's inode, wherever and by whomever it is mapped, and 
 """
 
 import ctypes
+import errno
 import fcntl
 import os
 import platform
@@ -50,6 +51,29 @@ def attach(program: int, path: str, offset: int, *, on_return: bool = False, pid
     Raises:
         OSError: the kernel has no uprobes, or refused; the error's number says why.
     """
+    fd = _open(path, offset, on_return=on_return, pid=pid)
+    try:
+        fcntl.ioctl(fd, _SET_PROGRAM, program)
+        fcntl.ioctl(fd, _ENABLE, 0)
+    except OSError:
+        os.close(fd)
+        raise
+    return fd
+
+
+def permitted() -> bool:
+    """Whether the calling thread may attach at all.
+
+    CAP_PERFMON is enough from Linux 5.8 on; Linux 6.16, and older ones that took over its change, ask for CAP_SYS_ADMIN again.
+    """
+    try:
+        os.close(_open("", 0))  # refused for its path too, but only by a kernel that looks at it
+    except OSError as error:
+        return error.errno not in {errno.EACCES, errno.EPERM}
+    return True
+
+
+def _open(path: str, offset: int, *, on_return: bool = False, pid: int = -1) -> int:
     name = os.fsencode(path) + b"\0"
     text = ctypes.create_string_buffer(name)
     attributes = _Attributes(
@@ -68,10 +92,4 @@ def attach(program: int, path: str, offset: int, *, on_return: bool = False, pid
     if fd < 0:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code), path)
-    try:
-        fcntl.ioctl(fd, _SET_PROGRAM, program)
-        fcntl.ioctl(fd, _ENABLE, 0)
-    except OSError:
-        os.close(fd)
-        raise
     return int(fd)

@@ -127,7 +127,7 @@ def answer(plain: Plain) -> bool:
     elif command == b"GET":
         while plain.line().strip():
             pass
-        size = int(rest.split()[0].strip(b"/") or b"0")
+        size = int(rest.split()[0].partition(b"?")[0].strip(b"/") or b"0")
         plain.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size)
         plain.send(payload(size))
     else:

@@ -52,6 +52,25 @@ def test_at_the_start_only_what_starting_takes_is_kept() -> None:
 
 
 @ROOT
+def test_what_is_kept_is_enough_to_attach_and_no_more() -> None:
+    said = _said(
+        SHOWN
+        + """
+from fleetcap_producer import probes
+from fleetcap_producer.privileges import Capability, STARTING, held, keep
+before = probes.permitted()
+privileges.begin()
+kept, admin = probes.permitted(), held() >> Capability.SYS_ADMIN & 1
+keep(STARTING - {Capability.SYS_ADMIN})
+print(before, kept, bool(admin) != probes.permitted())
+"""
+    )
+    before, kept, needed = said.split()
+    assert kept == before
+    assert before == "False" or needed == "True"
+
+
+@ROOT
 @pytest.mark.parametrize(("harden", "kept"), [("on", ATTACHING), ("freeze", READING)])
 def test_once_attached_less_is_kept_and_calls_are_barred_in_every_thread(harden: str, kept: frozenset[Capability]) -> None:
     said = _said(
