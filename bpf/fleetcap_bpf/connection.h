@@ -95,6 +95,19 @@ static __always_inline int socket_alive(u64 sock, u64 born)
 	return life && life->born == born;
 }
 
+/* What is known of a TCP socket, from now on if nothing was; 0 where there is no room. */
+static __always_inline struct fc_socket *life_of(u64 sock)
+{
+	struct fc_socket *life = sockets.lookup(&sock);
+	struct fc_socket fresh = {};
+
+	if (life)
+		return life;
+	fresh.born = bpf_ktime_get_ns();
+	sockets.insert(&sock, &fresh);
+	return sockets.lookup(&sock);
+}
+
 static __always_inline void bind(struct fc_state *connection, u64 sock, u64 born, s32 fd)
 {
 	connection->sock = sock;
@@ -109,7 +122,6 @@ static __always_inline void bind(struct fc_state *connection, u64 sock, u64 born
  */
 static __always_inline void use_socket(struct fc_session_key *key, struct fc_state *connection, u64 sock, s32 fd, u32 told)
 {
-	struct fc_socket fresh = {};
 	struct fc_socket *life;
 	int kind;
 
@@ -135,14 +147,9 @@ static __always_inline void use_socket(struct fc_session_key *key, struct fc_sta
 		if (!connection)
 			return;
 	}
-	if (!life) {
-		fresh.born = bpf_ktime_get_ns();
-		sockets.insert(&sock, &fresh);
-		life = sockets.lookup(&sock);
-		if (!life)
-			return;
-	}
-	bind(connection, sock, life->born, fd);
+	life = life_of(sock);
+	if (life)
+		bind(connection, sock, life->born, fd);
 }
 
 /* `version` stood first in the SSL object until OpenSSL 3.2, which has a small type number there. */

@@ -7,7 +7,8 @@
 
 struct syscall_enter {
 	u64 common;
-	s64 number;
+	s32 number;
+	u32 padding; /* not initialised by the kernel */
 	u64 arguments[6];
 };
 
@@ -54,7 +55,19 @@ static __always_inline struct thread *calling_goroutine(u32 tgid)
 	key.tgid = tgid;
 	return goroutines.lookup(&key);
 }
+/* The system call under way sends on `sock`. */
+static __always_inline void sent_by_this_call(u64 sock)
+{
+	u64 registers = task_registers(current_task_btf());
+
+	sent_by_call(sock, descriptor_of(sock), read_u64(registers + CALL_NUMBER), read_u64(registers + SECOND_ARGUMENT),
+		     read_u64(registers + THIRD_ARGUMENT));
+}
 #else
+static __always_inline void sent_by_this_call(u64 sock)
+{
+}
+
 static __always_inline struct thread *calling_goroutine(u32 tgid)
 {
 	return 0;
@@ -87,6 +100,19 @@ int socket_moved(struct bpf_raw_tracepoint_args *ctx)
 	return 0;
 }
 
+/* sock:sock_send_length, as above */
+int socket_sent(struct bpf_raw_tracepoint_args *ctx)
+{
+	struct thread *thread = calling_thread();
+	u64 sock = ctx->args[0];
+
+	if (thread)
+		inside_calls(thread, sock, descriptor_of(sock));
+	else if ((s32)ctx->args[1] > 0 && runs_tls_in_memory())
+		sent_by_this_call(sock);
+	return 0;
+}
+
 /* syscalls:sys_enter_{read,write,…}, whose first argument is the descriptor; where the two above do not exist. */
 int descriptor_used(struct syscall_enter *ctx)
 {
@@ -94,11 +120,13 @@ int descriptor_used(struct syscall_enter *ctx)
 	s32 fd = ctx->arguments[0];
 	u64 sock;
 
-	if (!thread)
+	if (!thread && !runs_tls_in_memory())
 		return 0;
 	sock = socket_of_fd(fd);
-	if (sock)
+	if (sock && thread)
 		inside_calls(thread, sock, fd);
+	else if (sock)
+		sent_by_call(sock, fd, ctx->number, ctx->arguments[1], ctx->arguments[2]);
 	return 0;
 }
 

@@ -17,5 +17,6 @@
 #include "gnutls.h"
 #include "golang.h"
 #include "secrets.h"
+#include "memory.h"
 #include "sockets.h"
 #include "files.h"

@@ -6,7 +6,7 @@ import os
 import platform
 import re
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,8 +22,32 @@ _CGROUP_MOUNT = re.compile(r"^\S+ (\S+) cgroup2 ", re.MULTILINE)
 # A quarter of the ring, but no more than what is read at once: enough events to be worth waking for.
 _MOST_WAKE_BYTES = 1 << 20
 
-# Where struct pt_regs (asm/ptrace.h) keeps a system call's first argument.
-_FIRST_ARGUMENT = {"x86_64": 112, "aarch64": 0}
+# Where struct pt_regs (asm/ptrace.h) keeps a system call's arguments and its number, and what the numbers are (asm/unistd.h).
+_CALLS: Mapping[str, Mapping[str, int]] = {
+    "x86_64": {
+        "FIRST_ARGUMENT": 112,
+        "SECOND_ARGUMENT": 104,
+        "THIRD_ARGUMENT": 96,
+        "CALL_NUMBER": 120,
+        "NR_WRITE": 1,
+        "NR_WRITEV": 20,
+        "NR_SENDTO": 44,
+        "NR_SENDMSG": 46,
+    },
+    "aarch64": {
+        "FIRST_ARGUMENT": 0,
+        "SECOND_ARGUMENT": 8,
+        "THIRD_ARGUMENT": 16,
+        "CALL_NUMBER": 64,
+        "NR_WRITE": 64,
+        "NR_WRITEV": 66,
+        "NR_SENDTO": 206,
+        "NR_SENDMSG": 211,
+    },
+}
+_OTHER_CALLS = dict.fromkeys(_CALLS["x86_64"], 0)  # then no system call is known by its number
+
+_MSGHDR_IOV = 16  # struct msghdr (sendmsg(2)) of 64-bit programs: name, its length, vectors
 
 # Tried in turn where the verifier finds the programs too long.
 _FEWER_CHUNKS = (16, 4, 1)
@@ -150,7 +174,8 @@ def _defines(config: TapConfig, types: btf.Btf) -> dict[str, int]:
         "WAKE_BYTES": _wake_bytes(config),
         "MAX_CONNECTIONS": config.max_connections,
         "OWN_TGID": os.getpid(),
-        "FIRST_ARGUMENT": _FIRST_ARGUMENT.get(platform.machine(), 0),
+        "MSGHDR_IOV": _MSGHDR_IOV,
+        **_CALLS.get(platform.machine(), _OTHER_CALLS),
     }
 
 

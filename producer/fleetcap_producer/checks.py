@@ -185,7 +185,8 @@ def _try_program() -> int:
 
 def tls_libraries() -> Check:
     """What there is to capture."""
-    found = [f"{path} ({libraries.library_version(path) or 'version unknown'})" for path in libraries.system_libraries()]
+    paths = [path for path in libraries.system_libraries() if libraries.holds_sessions(path)]
+    found = [f"{path} ({libraries.library_version(path) or 'version unknown'})" for path in paths]
     return _check(
         "TLS libraries",
         ", ".join(found) or "no libssl in the linker's cache",

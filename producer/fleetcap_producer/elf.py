@@ -78,6 +78,10 @@ class Image:
         """Where in the file the byte at this address is; None where it is in none of it."""
         return _file_offset(self._segments, address)
 
+    def address(self, offset: int) -> int | None:
+        """The address of the byte at this offset of the file; None where it is not loaded."""
+        return _file_offset([(at, size, start) for start, size, at in self._segments], offset)
+
 
 def _functions(data: mmap.mmap, wanted: Collection[bytes], required: Collection[bytes]) -> dict[str, int]:
     image = Image(data)

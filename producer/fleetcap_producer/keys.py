@@ -202,10 +202,13 @@ class Secrets:
             return []
 
     def _places(self, library: Library) -> Iterable[Placed]:
+        if library.kind == "crypto":
+            return
         if library.kind == "go":
-            return placement.place(library, [LibraryPoint("go", GO_KEY_LOG, GO_KEY_PROGRAM)], ())
+            yield from placement.place(library, [LibraryPoint("go", GO_KEY_LOG, GO_KEY_PROGRAM)], ())
+            return
         place = find(library)
-        return [Placed(f"secret_logged_{self._slot(place.layout)}", place.logger, on_return=False)]
+        yield Placed(f"secret_logged_{self._slot(place.layout)}", place.logger, on_return=False)
 
     def _slot(self, layout: Layout) -> int:
         if layout not in self._slots:

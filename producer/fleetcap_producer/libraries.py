@@ -13,14 +13,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from fleetcap_producer import elf, golang
+from fleetcap_producer import bio, elf, golang
 from fleetcap_producer.errors import TapError
-from fleetcap_producer.points import REQUIRED_SYMBOLS, SYMBOLS
+from fleetcap_producer.points import REQUIRED_SYMBOLS, SOURCES, SYMBOLS
 
 # libssl.so.3, libssl.so.1.1, and libssl-2e15ed8b.so.1.1 as wheels carry it; not libssl3.so, which is NSS.
-_NAME = re.compile(r"lib(ssl|gnutls)(-[0-9a-f]+)?\.so(\.[0-9.]+)?$")
-_KINDS = {"ssl": "openssl", "gnutls": "gnutls"}
-_MAPPING = re.compile(rb"^([0-9a-f]+-[0-9a-f]+) \S+ \S+ ([0-9a-f]+:[0-9a-f]+) (\d+) +(/.*lib(?:ssl|gnutls).*)$", re.MULTILINE)
+_NAME = re.compile(r"lib(ssl|crypto|gnutls)(-[0-9a-f]+)?\.so(\.[0-9.]+)?$")
+_KINDS = {"ssl": "openssl", "crypto": "crypto", "gnutls": "gnutls"}
+_MAPPING = re.compile(
+    rb"^([0-9a-f]+-[0-9a-f]+) \S+ \S+ ([0-9a-f]+:[0-9a-f]+) (\d+) +(/.*lib(?:ssl|crypto|gnutls).*)$", re.MULTILINE
+)
 _LARGE = 3 << 20  # bytes; a static OpenSSL alone is four million, Go's runtime and TLS as much
 _DELETED = " (deleted)"
 _CACHED = re.compile(r" => (/.*)$", re.MULTILINE)
@@ -68,6 +70,11 @@ def is_library_name(path: str) -> bool:
     return _NAME.fullmatch(path.rpartition("/")[2]) is not None
 
 
+def holds_sessions(path: str) -> bool:
+    """Whether a library of this name is one whose calls carry what is captured."""
+    return SOURCES[_kind(path)] != 0
+
+
 def _kind(path: str) -> str:
     """What a file of this name is; OpenSSL where the name does not tell."""
     named = _NAME.fullmatch(path.rpartition("/")[2])
@@ -91,6 +98,8 @@ def open_library(file: str, path: str) -> Library:
             starts, ends = ({name: one[index] for name, one in go.items()} for index in (0, 1))
             return Library(path, "go", inode, fd, starts, ends)
         _require_symbols(found, kind)
+        if kind == "crypto" and (writers := bio.writers(fd, found)):
+            found = writers
         return Library(path, kind, inode, fd, found)
     except BaseException:
         os.close(fd)
@@ -139,7 +148,7 @@ def _cached() -> list[str]:
 
 def _listed() -> Iterator[str]:
     for directory in _DIRECTORIES:
-        for pattern in ("libssl*.so*", "libgnutls*.so*"):
+        for pattern in ("libssl*.so*", "libcrypto*.so*", "libgnutls*.so*"):
             yield from (str(path) for path in Path(directory).glob(pattern))
 
 

@@ -5,6 +5,7 @@ A row names a function; `placement` chooses the instruction for each library, an
 
 from dataclasses import dataclass
 
+from fleetcap_producer import bio
 from fleetcap_producer.records import SECRET_LAYOUTS
 
 
@@ -66,7 +67,10 @@ LIBRARY_POINTS = (
     LibraryPoint("openssl", "SSL_set_fd", "ssl_set_fd_enter"),
     LibraryPoint("openssl", "SSL_set_rfd", "ssl_set_one_fd_enter"),
     LibraryPoint("openssl", "SSL_set_wfd", "ssl_set_one_fd_enter"),
+    LibraryPoint("openssl", "BIO_write", "bio_write_enter"),
     LibraryPoint("openssl", "SSL_new", "ssl_new_leave", on_return=True),
+    *(LibraryPoint("crypto", bio.writer_of(method), "bio_write_enter") for method in bio.METHODS),
+    LibraryPoint("crypto", "BIO_write", "bio_write_enter"),
     *_call("gnutls_record_uncork", "gnutls_uncork", "gnutls"),
     *_call("gnutls_record_send2", "gnutls_write", "gnutls"),
     *_call("gnutls_record_send", "gnutls_write", "gnutls", unless="gnutls_record_send2"),
@@ -108,6 +112,8 @@ SYMBOLS = tuple(
             *(one.exact for one in WRAPPED),
             *SECRET_LOGGERS,
             GO_KEY_LOG,
+            *bio.METHODS,
+            bio.WRITER,
             *(symbol for pair in RANDOMS.values() for symbol in pair),
         ]
     )
@@ -120,6 +126,7 @@ PROGRAMS = tuple(
 # A library without these is none that can be captured.
 REQUIRED_SYMBOLS = {
     "openssl": ("SSL_read", "SSL_write"),
+    "crypto": ("BIO_write", *bio.METHODS),
     "gnutls": ("gnutls_record_recv", "gnutls_record_send"),
     "go": ("crypto/tls.(*Conn).Read", "crypto/tls.(*Conn).Write"),
 }
@@ -137,7 +144,7 @@ FILES = (
 
 # Linux 6.3 and later.
 SOCKET_USE = (
-    KernelPoint("sock_send_length", "socket_moved"),
+    KernelPoint("sock_send_length", "socket_sent"),
     KernelPoint("sock_recv_length", "socket_moved"),
 )
 
@@ -147,7 +154,8 @@ SYSCALL_USE = tuple(
 )
 
 # The kernel's number for where events come from (record.h, enum fc_source), by kind of library.
-SOURCES = {"openssl": 1, "gnutls": 3, "go": 5}
+# libcrypto is none: it only tells where the connections of libssl have their sockets.
+SOURCES = {"crypto": 0, "openssl": 1, "gnutls": 3, "go": 5}
 
 # struct members whose offsets the programs need, with the name they go by there where it is shorter.
 OFFSETS = {

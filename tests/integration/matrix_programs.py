@@ -80,7 +80,6 @@ class Client:
     command: Callable[[str, Path], list[str]]
     source: str
     needs: str = "python3"  # found on PATH
-    socket: bool = True  # whether the connection's socket must be known
     built: bool = False  # by the test, so that it never ran before
 
 
@@ -105,9 +104,9 @@ CLIENTS = (
     Client("wget", lambda url, _: ["wget", "-q", "--no-check-certificate", "-O", "-", url], "GNUTLS", "wget"),
     Client("libcurl-gnutls", lambda url, _: [sys.executable, "-c", GNUTLS_CURL, url], "GNUTLS"),
     Client("Python urllib", lambda url, _: [sys.executable, "-c", PYTHON_URLLIB, url], "OPENSSL"),
-    Client("Python asyncio", lambda url, _: [sys.executable, "-c", PYTHON_ASYNCIO, url], "OPENSSL", socket=False),
-    Client("Node https", lambda url, _: ["node", "-e", NODE_HTTPS, url], "OPENSSL", "node", socket=False),
-    Client("Node fetch", lambda url, _: ["node", "-e", NODE_FETCH, url], "OPENSSL", "node", socket=False),
+    Client("Python asyncio", lambda url, _: [sys.executable, "-c", PYTHON_ASYNCIO, url], "OPENSSL"),
+    Client("Node https", lambda url, _: ["node", "-e", NODE_HTTPS, url], "OPENSSL", "node"),
+    Client("Node fetch", lambda url, _: ["node", "-e", NODE_FETCH, url], "OPENSSL", "node"),
     Client("Go net/http", lambda url, folder: [go_program(folder, GO_CLIENT), url], "GO_TLS", "go", built=True),
     Client(
         "Go, stripped", lambda url, folder: [go_program(folder, GO_CLIENT, "-ldflags=-s -w"), url], "GO_TLS", "go", built=True

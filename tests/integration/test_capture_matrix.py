@@ -66,8 +66,7 @@ def test_a_client(tap: Session, certificate: Path, tmp_path: Path, client: Clien
             assert seen.connection.process.pid == process.pid
             assert seen.streams[RECEIVED].data().endswith(b"\r\n\r\n" + body)
             assert seen.streams[SENT].data().startswith(f"GET /{size} HTTP/1.1\r\n".encode())
-            if client.socket:
-                assert (seen.connection.remote.ip, seen.connection.remote.port) == (peer.host, peer.port)
-                assert seen.connection.fd > 2
+            assert (seen.connection.remote.ip, seen.connection.remote.port) == (peer.host, peer.port)
+            assert seen.connection.fd > 2
         told = peer.program.go()
         assert len(told) == len(SIZES)

@@ -119,7 +119,7 @@ def test_the_systems_own_libraries_are_understood():
     found = [one for one in libraries.open_all(libraries.system_libraries()) if isinstance(one, Library)]
     if not found:
         pytest.skip("no TLS library is installed")
-    for library in found:
+    for library in (one for one in found if one.kind != "crypto"):
         place = keys.find(library)
         assert place.logger not in library.functions.values()
         assert place.layout.client_random % 8 == 0
