@@ -93,6 +93,10 @@ Comms = Annotated[
 ]
 Uids = Annotated[list[int] | None, typer.Option("--uid", "-u", metavar="UID", help="Only processes of this user id. Repeatable.")]
 Ports = Annotated[list[int] | None, typer.Option("--port", metavar="PORT", help="Only this port, local or remote. Repeatable.")]
+Plain = Annotated[
+    list[str] | None,
+    typer.Option(metavar="PORT[,PORT]", help="Capture plain TCP sockets on these ports, too, local or remote. Repeatable."),
+]
 Cgroups = Annotated[
     list[str] | None, typer.Option("--cgroup", metavar="PATH", help="Only this control group and those below it. Repeatable.")
 ]
@@ -162,6 +166,7 @@ def capture(
     ports: Ports = None,
     cgroups: Cgroups = None,
     libraries: Libraries = None,
+    plain: Plain = None,
     node_id: NodeId = None,
     ring_pages: RingPages = None,
     secrets: Secrets = None,

@@ -28,7 +28,7 @@ ADDRESSES = frozenset({"bootstrap.servers", "metadata.broker.list"})
 
 
 WHO = ("pids", "comms", "uids", "ports", "cgroups", "programs")
-_LISTS = (*WHO, *(f"exclude_{name}" for name in WHO), "libraries", "mask_headers")
+_LISTS = (*WHO, *(f"exclude_{name}" for name in WHO), "libraries", "mask_headers", "plain")
 
 
 class WrongSettingError(Exception):
@@ -60,6 +60,7 @@ class Settings(BaseSettings):
     exclude_pids: Annotated[list[Annotated[int, Field(gt=0)]], NoDecode] = []
     exclude_comms: Annotated[list[str], NoDecode] = []
     exclude_uids: Annotated[list[Annotated[int, Field(ge=0)]], NoDecode] = []
+    plain: Annotated[list[Annotated[int, Field(gt=0, lt=65536)]], NoDecode] = []
     exclude_ports: Annotated[list[Annotated[int, Field(gt=0, lt=65536)]], NoDecode] = []
     exclude_cgroups: Annotated[list[str], NoDecode] = []
     exclude_programs: Annotated[list[Path], NoDecode] = []

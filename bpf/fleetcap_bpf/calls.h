@@ -11,6 +11,8 @@ static __always_inline u32 moves(u32 function)
 
 static __always_inline u32 source_of(u32 function)
 {
+	if (function == FN_PLAIN)
+		return FC_SOURCE_SOCKET;
 	if (function >= FN_GO_READ)
 		return FC_SOURCE_GO_TLS;
 	return function >= FN_GNUTLS_READ ? FC_SOURCE_GNUTLS : FC_SOURCE_OPENSSL;

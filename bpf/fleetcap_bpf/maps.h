@@ -22,6 +22,7 @@ enum function {
 	FN_GNUTLS_HANDSHAKE,
 	FN_GO_READ,
 	FN_GO_WRITE,
+	FN_PLAIN,
 };
 
 /* One SSL_* call under way. */

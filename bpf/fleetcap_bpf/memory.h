@@ -113,6 +113,7 @@ static __always_inline void sent_from(u64 sock, s32 fd, u64 from, u64 bytes)
 	struct fc_session *session;
 	struct fc_socket *life;
 	struct call call = {};
+	u32 announced;
 
 	if (!record_beginning(&key, from, bytes))
 		return;
@@ -127,16 +128,18 @@ static __always_inline void sent_from(u64 sock, s32 fd, u64 from, u64 bytes)
 	if (!session || !connection || session->connection != written.connection || connection->sock)
 		return;
 	life = socket_kind(sock) > 0 ? life_of(sock) : 0;
-	if (!life || !sighted(written.connection, sock, life->born))
+	if (!life)
+		return;
+	life->encrypted = 1;
+	if (!sighted(written.connection, sock, life->born))
 		return;
 	call.ssl = written.ssl;
 	call.function = FN_WRITE;
-	if (connection->announced) {
-		bind(connection, sock, life->born, fd);
+	announced = connection->announced;
+	bind(connection, sock, life->born, fd);
+	/* Nothing more may cross it that would bring the news. */
+	if (announced)
 		announce(connection, &call);
-	} else {
-		bind(connection, sock, life->born, fd);
-	}
 }
 
 /* Where a system call's arguments say that the bytes are, by its number: write and sendto, else writev, sendmsg. */

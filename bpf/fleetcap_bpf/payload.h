@@ -118,44 +118,55 @@ static __always_inline void submit_chunks(struct fc_data *at, u64 from, u64 byte
 	submit_sized(at, from);
 }
 
-/* Sends `bytes` that a call moved; those of `call->buffer` 0 never were in the process's memory and are only counted. */
-static __always_inline void capture(struct call *call, u32 direction, u64 time, u64 bytes)
+/* What precedes `bytes` that a call moved, and how many of them are to be sent: 0 where none of them, and no gap, is. */
+static __always_inline u64 admitted(struct fc_data *at, struct call *call, u32 direction, u64 time, u64 bytes)
 {
 	struct fc_session_key key = session_of(call->ssl);
 	struct fc_state *connection = current_connection(&key);
 	enum announced announced = ANNOUNCED;
-	struct fc_data at = {};
-	u64 keep;
 
 	if (!connection) {
 		lose_bytes(FC_LOSS_MAP_EVENTS, bytes);
-		return;
+		return 0;
 	}
 	if (connection->unwanted)
-		return;
+		return 0;
 	if (!connection->announced)
 		announced = announce(connection, call);
 	if (announced == UNWANTED)
-		return;
-	at.position = advance(&connection->position[direction & 1], bytes);
+		return 0;
+	at->position = advance(&connection->position[direction & 1], bytes);
 	if (announced == NO_ROOM) {
 		lose_bytes(FC_LOSS_RING_EVENTS, bytes);
-		return;
+		return 0;
 	}
-	keep = call->buffer ? kept(connection, direction, at.position, bytes) : bytes;
+	at->kind = FC_DATA;
+	at->direction = direction;
+	at->connection = connection->id;
+	at->time = time;
+	at->tid = bpf_get_current_pid_tgid();
+	bpf_get_current_comm(at->comm, sizeof(at->comm));
+	return call->buffer ? kept(connection, direction, at->position, bytes) : bytes;
+}
+
+/* `bytes` that never were in the process's memory are only counted. */
+static __always_inline void submit_unread(struct fc_data *at, u64 bytes)
+{
+	at->length = bytes;
+	lose_bytes(FC_LOSS_UNREADABLE_EVENTS, bytes);
+	submit(at, 0, 128);
+}
+
+/* Sends `bytes` that a call moved; `call->buffer` is 0 where they never were in the process's memory. */
+static __always_inline void capture(struct call *call, u32 direction, u64 time, u64 bytes)
+{
+	struct fc_data at = {};
+	u64 keep = admitted(&at, call, direction, time, bytes);
+
 	if (!keep)
 		return;
-	at.kind = FC_DATA;
-	at.direction = direction;
-	at.connection = connection->id;
-	at.time = time;
-	at.tid = bpf_get_current_pid_tgid();
-	bpf_get_current_comm(at.comm, sizeof(at.comm));
-	if (!call->buffer) {
-		at.length = bytes;
-		lose_bytes(FC_LOSS_UNREADABLE_EVENTS, bytes);
-		submit(&at, 0, 128);
-		return;
-	}
-	submit_chunks(&at, call->buffer, keep, bytes - keep);
+	if (call->buffer)
+		submit_chunks(&at, call->buffer, keep, bytes - keep);
+	else
+		submit_unread(&at, bytes);
 }

@@ -43,6 +43,7 @@ enum fc_role {
 /* The numbers of the schema's Source. */
 enum fc_source {
 	FC_SOURCE_OPENSSL = 1,
+	FC_SOURCE_SOCKET = 2,
 	FC_SOURCE_GNUTLS = 3,
 	FC_SOURCE_GO_TLS = 5,
 };
@@ -55,7 +56,7 @@ enum fc_loss {
 	FC_LOSS_LIMIT_BYTES,
 	FC_LOSS_FAULT_EVENTS, /* the process's memory could not be read */
 	FC_LOSS_FAULT_BYTES,
-	FC_LOSS_UNREADABLE_EVENTS, /* the bytes never were in user memory: SSL_sendfile */
+	FC_LOSS_UNREADABLE_EVENTS, /* the bytes never were in user memory: sendfile */
 	FC_LOSS_UNREADABLE_BYTES,
 	FC_LOSS_MAP_EVENTS, /* no room to remember the connection */
 	FC_LOSS_MAP_BYTES,
@@ -177,6 +178,8 @@ struct fc_socket {
 	__u64 opened;
 	__u32 role;
 	__u32 captured; /* its destruction will be told */
+	__u32 encrypted; /* it carries TLS, so what crosses it is no plaintext */
+	__u32 padding;
 };
 
 /* Value of the map `lost_closes`, whose key is the socket's `born`: a CLOSED for which the ring buffer had no room. */
@@ -208,7 +211,7 @@ _Static_assert(sizeof(struct fc_secret_layout) == 8, "fc_secret_layout");
 _Static_assert(sizeof(struct fc_session_key) == 16, "fc_session_key");
 _Static_assert(sizeof(struct fc_session) == 16, "fc_session");
 _Static_assert(sizeof(struct fc_state) == 88, "fc_state");
-_Static_assert(sizeof(struct fc_socket) == 24, "fc_socket");
+_Static_assert(sizeof(struct fc_socket) == 32, "fc_socket");
 _Static_assert(sizeof(struct fc_lost_close) == 16, "fc_lost_close");
 _Static_assert(sizeof(struct fc_arrival) == 24 + FC_FILE_NAME_SIZE, "fc_arrival");
 

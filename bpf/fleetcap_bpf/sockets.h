@@ -12,6 +12,16 @@ struct syscall_enter {
 	u64 arguments[6];
 };
 
+static __always_inline void mark_encrypted(u64 sock)
+{
+#ifdef PLAIN
+	struct fc_socket *life = sockets.lookup(&sock);
+
+	if (life)
+		life->encrypted = 1;
+#endif
+}
+
 /* A socket call was made inside the thread's SSL calls: it belongs to each of them (TLS inside TLS). */
 static __always_inline void inside_calls(struct thread *thread, u64 sock, s32 fd)
 {
@@ -26,8 +36,10 @@ static __always_inline void inside_calls(struct thread *thread, u64 sock, s32 fd
 			break;
 		key = session_of(thread->calls[level].ssl);
 		connection = current_connection(&key);
-		if (connection)
+		if (connection) {
 			use_socket(&key, connection, sock, fd, 0);
+			mark_encrypted(sock);
+		}
 	}
 }
 

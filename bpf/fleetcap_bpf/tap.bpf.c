@@ -19,4 +19,5 @@
 #include "secrets.h"
 #include "memory.h"
 #include "sockets.h"
+#include "plain.h"
 #include "files.h"

@@ -100,6 +100,7 @@ def tap_config(settings: Settings, denied: Sequence[tuple[str, int]]) -> TapConf
         max_call_bytes=settings.max_call_bytes,
         libraries=settings.libraries,
         secrets=settings.secrets,
+        plain=settings.plain,
         watch=settings.harden != "freeze",
     )
 

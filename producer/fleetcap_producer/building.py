@@ -29,23 +29,31 @@ _CALLS: Mapping[str, Mapping[str, int]] = {
         "SECOND_ARGUMENT": 104,
         "THIRD_ARGUMENT": 96,
         "CALL_NUMBER": 120,
+        "NR_READ": 0,
         "NR_WRITE": 1,
+        "NR_READV": 19,
         "NR_WRITEV": 20,
         "NR_SENDTO": 44,
+        "NR_RECVFROM": 45,
         "NR_SENDMSG": 46,
+        "NR_RECVMSG": 47,
     },
     "aarch64": {
         "FIRST_ARGUMENT": 0,
         "SECOND_ARGUMENT": 8,
         "THIRD_ARGUMENT": 16,
         "CALL_NUMBER": 64,
+        "NR_READ": 63,
         "NR_WRITE": 64,
+        "NR_READV": 65,
         "NR_WRITEV": 66,
         "NR_SENDTO": 206,
+        "NR_RECVFROM": 207,
         "NR_SENDMSG": 211,
+        "NR_RECVMSG": 212,
     },
 }
-_OTHER_CALLS = dict.fromkeys(_CALLS["x86_64"], 0)  # then no system call is known by its number
+_OTHER_CALLS = dict.fromkeys(_CALLS["x86_64"], 0xFFFF)  # then no system call is known by its number
 
 _MSGHDR_IOV = 16  # struct msghdr (sendmsg(2)) of 64-bit programs: name, its length, vectors
 
@@ -107,6 +115,10 @@ def build(config: TapConfig) -> Built:
     _check(config)
     types = load_types()
     native = has_socket_points(types) and not config.syscalls
+    if config.plain and not native:
+        raise TapError(
+            "this kernel does not tell what crosses plain sockets", "use Linux 6.3 or later, or capture without --plain"
+        )
     chunks = -(-config.max_call_bytes // records.CHUNK_SIZE)
     reason = ""
     for fewer in (chunks, *(number for number in _FEWER_CHUNKS if number < chunks)):
@@ -120,7 +132,8 @@ def build(config: TapConfig) -> Built:
             continue
         _fill(programs, config)
         uses = points.SOCKET_USE if native else points.SYSCALL_USE
-        return Built(programs, loaded, (*points.SOCKET_LIFE, *uses), ring_bytes(config), _wake_bytes(config))
+        plain = points.PLAIN if config.plain else ()
+        return Built(programs, loaded, (*points.SOCKET_LIFE, *uses, *plain), ring_bytes(config), _wake_bytes(config))
     raise TapError(
         f"the kernel's verifier refused the eBPF programs ({reason})", "report it with the output of `fleetcap doctor`"
     )
@@ -167,6 +180,7 @@ def _defines(config: TapConfig, types: btf.Btf) -> dict[str, int]:
         **_filter_defines(config.filters, "FILTER"),
         **_filter_defines(config.excluded, "EXCLUDE"),
         **({"SECRETS": 1} if config.secrets else {}),
+        **({"PLAIN": 1} if config.plain else {}),
         **({"ATOMIC_FETCH": 1} if kernel_version() >= (5, 12) else {}),
         "RING_BYTES": ring_bytes(config),
         "RING_PAGES": ring_bytes(config) // os.sysconf("SC_PAGE_SIZE"),
@@ -210,6 +224,7 @@ def _fill(programs: Programs, config: TapConfig) -> None:
     keys = {
         **_keys(config.filters, "filter"),
         **_keys(config.excluded, "exclude"),
+        "plain_ports": [struct.pack("=H", port) for port in config.plain],
         "denied": [_endpoint_key(ip, port) for ip, port in config.denied],
     }
     for name, wanted in keys.items():

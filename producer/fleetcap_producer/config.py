@@ -42,5 +42,6 @@ class TapConfig:
     discover: bool = True  # find libraries in use and the system's own
     watch: bool = True  # find those, too, that come into use later
     secrets: bool = False  # take over the keys of TLS sessions, too
+    plain: Sequence[int] = ()  # ports, local or remote, on which plain TCP sockets are captured, too
     syscalls: bool = False  # learn sockets from system calls even where the kernel has better tracepoints
     rescan_s: float = 1.0  # how often new processes are looked at

@@ -17,7 +17,12 @@ from fleetcap_proto.v1 import common_pb2
 
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 _ROLES = {1: common_pb2.ROLE_CLIENT, 2: common_pb2.ROLE_SERVER}
-_SOURCES = {1: common_pb2.SOURCE_OPENSSL, 3: common_pb2.SOURCE_GNUTLS, 5: common_pb2.SOURCE_GO_TLS}
+_SOURCES = {
+    1: common_pb2.SOURCE_OPENSSL,
+    2: common_pb2.SOURCE_SOCKET,
+    3: common_pb2.SOURCE_GNUTLS,
+    5: common_pb2.SOURCE_GO_TLS,
+}
 _UNSAFE = re.compile(r"[^A-Za-z0-9_-]")
 _CONTAINER = re.compile(r"(?<![0-9a-f])([0-9a-f]{64})(?![0-9a-f])")
 

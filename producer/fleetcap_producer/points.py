@@ -148,6 +148,12 @@ SOCKET_USE = (
     KernelPoint("sock_recv_length", "socket_moved"),
 )
 
+# The same, where plain sockets are captured, too.
+PLAIN = (
+    KernelPoint("sock_send_length", "plain_sent"),
+    KernelPoint("sock_recv_length", "plain_received"),
+)
+
 SYSCALL_USE = tuple(
     KernelPoint(f"sys_enter_{name}", "descriptor_used", "syscalls")
     for name in ("read", "write", "readv", "writev", "sendto", "recvfrom", "sendmsg", "recvmsg")

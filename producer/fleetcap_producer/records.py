@@ -149,6 +149,8 @@ class Socket(ctypes.Structure):
         ("opened", ctypes.c_uint64),
         ("role", ctypes.c_uint32),
         ("captured", ctypes.c_uint32),
+        ("encrypted", ctypes.c_uint32),
+        ("padding", ctypes.c_uint32),
     )
 
 

@@ -44,7 +44,7 @@ _EVENT_LOSSES = {
     "kernel ring buffer full": 0,
     "call longer than captured": 2,
     "process memory unreadable": 4,
-    "sent by SSL_sendfile": 6,
+    "moved outside process memory": 6,
     "too many connections": 8,
     "call not followed": 10,
     "close not told": 11,

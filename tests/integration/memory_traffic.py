@@ -2,6 +2,7 @@
 
     serve CERTIFICATE              prints its port
     ask PORT CONNECTIONS ROUNDS    a first round, a line; when a line is read, the other rounds; prints its local ports
+    relayed PORT CONNECTIONS ROUNDS    the same through a relay in its own process, which sends all it sends once more
 
 Each request names its connection's local port, so that what belongs to which connection stands in the bytes themselves.
 """
@@ -10,6 +11,7 @@ import asyncio
 import json
 import ssl
 import sys
+from collections.abc import Callable, Coroutine
 
 BODY = b"0123456789abcdef"
 
@@ -65,6 +67,23 @@ async def client(port: str, connections: str, rounds: str) -> None:
     await asyncio.gather(*(writer.wait_closed() for _, writer in opened), return_exceptions=True)
 
 
+async def relayed(port: str, connections: str, rounds: str) -> None:
+    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(1 << 16):
+            writer.write(data)
+            await writer.drain()
+        writer.close()
+
+    async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        onwards = await asyncio.open_connection("127.0.0.1", int(port))
+        await asyncio.gather(pass_on(reader, onwards[1]), pass_on(onwards[0], writer), return_exceptions=True)
+
+    server = await asyncio.start_server(relay, "127.0.0.1", 0, backlog=256)
+    await client(str(server.sockets[0].getsockname()[1]), connections, rounds)
+
+
+COMMANDS: dict[str, Callable[..., Coroutine[None, None, None]]] = {"serve": serve, "ask": client, "relayed": relayed}
+
 if __name__ == "__main__":
     command, *arguments = sys.argv[1:]
-    asyncio.run(serve(*arguments) if command == "serve" else client(*arguments))
+    asyncio.run(COMMANDS[command](*arguments))

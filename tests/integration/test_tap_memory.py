@@ -97,6 +97,19 @@ def test_many_at_once_each_has_its_own_socket(certificate: Path, runtime: str, *
         assert not any(one.connection.joined for one in seen)
 
 
+def test_a_relay_of_the_same_bytes_is_not_their_sender(certificate: Path) -> None:
+    """Client and relay are one process, so each record is sent twice by it; only the first time is it the connection's."""
+    skip_unless_capturing()
+    with Session(TapConfig("node-1", rescan_s=0.2)) as tap, serving("asyncio", certificate) as server:
+        client = Runs([*RUNTIMES["asyncio"], "relayed", str(server.said), str(CONNECTIONS), str(ROUNDS)])
+        client.finish()
+        seen = tap.closed(client.pid, CONNECTIONS)
+        assert sorted(one.connection.local.port for one in seen) == sorted(client.said)
+        for one in seen:
+            assert named(one, SENT) == {b"%d" % one.connection.local.port}
+            assert one.connection.remote.port != server.said
+
+
 def attached(tap: Session, runtime: str, server: Runs) -> None:
     """A program that never ran before is probed within moments of its start."""
 
