@@ -28,7 +28,7 @@ ADDRESSES = frozenset({"bootstrap.servers", "metadata.broker.list"})
 
 
 WHO = ("pids", "comms", "uids", "ports", "cgroups", "programs")
-_LISTS = (*WHO, *(f"exclude_{name}" for name in WHO), "libraries", "mask_headers", "plain")
+_LISTS = (*WHO, *(f"exclude_{name}" for name in WHO), "libraries", "mask_headers")
 
 
 class WrongSettingError(Exception):
@@ -99,6 +99,15 @@ class Settings(BaseSettings):
     @classmethod
     def _split(cls, value: object) -> object:
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+    @field_validator("plain", mode="before")
+    @classmethod
+    def _ports(cls, value: object) -> object:
+        """Flags, too, may hold several."""
+        given = [value] if isinstance(value, str) else value
+        if not isinstance(given, list):
+            return value
+        return [part.strip() for one in given for part in str(one).split(",") if part.strip()]
 
     @field_validator("mask_patterns", mode="before")
     @classmethod

@@ -41,6 +41,14 @@ def test_lists_are_repeated_flags_commas_in_variables_arrays_in_the_file(file: P
     assert load({}, file).ports == [80, 443]
 
 
+def test_plain_ports_may_stand_several_in_one_flag(monkeypatch: pytest.MonkeyPatch):
+    assert load({"plain": ["80,8080", "6379"]}).plain == [80, 8080, 6379]
+    monkeypatch.setenv("FLEETCAP_PLAIN", "80, 443")
+    assert load({}).plain == [80, 443]
+    with pytest.raises(WrongSettingError, match="--plain"):
+        load({"plain": ["80,http"]})
+
+
 def test_any_option_of_the_client_can_be_given(file: Path, monkeypatch: pytest.MonkeyPatch):
     assert load({"kafka": ["sasl.username=me", "sasl.password=a=b"]}).kafka == {"sasl.username": "me", "sasl.password": "a=b"}
     assert load({}, file).kafka == {"linger.ms": "7", "enable.idempotence": "true"}
