@@ -105,7 +105,7 @@ Libraries = Annotated[
 ]
 NodeId = Annotated[str | None, typer.Option(metavar="NAME", help="Names this machine. Default: its host name.")]
 RingPages = Annotated[
-    int | None, typer.Option(metavar="PAGES", help="Kernel buffer in pages of 4 KiB, a power of two. Default: 4096.")
+    int | None, typer.Option(metavar="PAGES", help="Kernel buffer in pages of 4 KiB, a power of two. Default: 8192.")
 ]
 
 

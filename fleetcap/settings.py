@@ -65,7 +65,7 @@ class Settings(BaseSettings):
     exclude_cgroups: Annotated[list[str], NoDecode] = []
     exclude_programs: Annotated[list[Path], NoDecode] = []
     libraries: Annotated[list[Path], NoDecode] = []
-    ring_pages: int = Field(4096, gt=0, le=1 << 18)
+    ring_pages: int = Field(8192, gt=0, le=1 << 18)
     max_call_bytes: int = Field(8 << 20, ge=1 << 14, le=8 << 20)
     queue_bytes: int = Field(512 << 20, ge=1 << 20)
     spool: Path | None = None

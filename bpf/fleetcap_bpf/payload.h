@@ -81,10 +81,10 @@ static __always_inline u64 kept(struct fc_state *connection, u32 direction, u64 
 		connection->direction = direction;
 		connection->turn = position;
 	}
-	if (waiting < RING_BYTES / 2)
+	if (waiting < RING_BYTES / 4 * 3)
 		return bytes;
-	/* From three quarters on, in sixteenths of the ring: 4 of 16 connections, 8, 12, all. */
-	if (waiting >= RING_BYTES / 4 * 3 && share < 4 * ((waiting - RING_BYTES / 4 * 3) / (RING_BYTES / 16) + 1)) {
+	/* From seven eighths on, in steps of a 32nd of the ring: 4 of 16 connections, 8, 12, all. */
+	if (waiting >= RING_BYTES / 8 * 7 && share < 4 * ((waiting - RING_BYTES / 8 * 7) / (RING_BYTES / 32) + 1)) {
 		lose_bytes(FC_LOSS_SHED_EVENTS, bytes);
 		return 0;
 	}

@@ -62,7 +62,7 @@ enum fc_loss {
 	FC_LOSS_MAP_BYTES,
 	FC_LOSS_CALLS, /* a call returned whose entry was not seen, or calls were nested too deep */
 	FC_LOSS_CLOSES, /* neither the ring buffer nor `lost_closes` had room for a CLOSED */
-	FC_LOSS_BODY_EVENTS, /* shed: behind the head of what was said, while the ring buffer was half full */
+	FC_LOSS_BODY_EVENTS, /* shed: behind the head of what was said, while the ring buffer was three quarters full */
 	FC_LOSS_BODY_BYTES,
 	FC_LOSS_SHED_EVENTS, /* shed: all of a connection, while it was fuller still */
 	FC_LOSS_SHED_BYTES,

@@ -35,7 +35,7 @@ class TapConfig:
     filters: Filters = Filters()
     excluded: Filters = Filters()
     denied: Sequence[tuple[str, int]] = ()
-    ring_pages: int = 4096  # of 4 KiB, a power of two: 16 MiB hold a burst of some 80,000 small events
+    ring_pages: int = 8192  # of 4 KiB, a power of two: 32 MiB hold a burst of some 160,000 small events
     max_call_bytes: int = 8 * MIB  # captured of one call; rounded up to chunks of 16 KiB
     max_connections: int = 65536  # remembered in the kernel at once
     libraries: Sequence[Path] = ()  # probed besides those that are found
