@@ -18,6 +18,18 @@ static __always_inline u32 source_of(u32 function)
 	return function >= FN_GNUTLS_READ ? FC_SOURCE_GNUTLS : FC_SOURCE_OPENSSL;
 }
 
+/* What user space attached the running probe with, by which it tells a library even where the process is gone by then. */
+static __always_inline u32 attached_as(struct pt_regs *ctx)
+{
+#ifdef ATTACH_NUMBERS
+	u64 (*cookie)(void *) = (void *)BPF_FUNC_get_attach_cookie;
+
+	return cookie(ctx);
+#else
+	return 0;
+#endif
+}
+
 /* The verifier needs to see the mask; the compiler, which knows the bound already, must not take it away. */
 static __always_inline struct call *frame(struct thread *thread, u64 level)
 {
@@ -80,6 +92,7 @@ static __always_inline void enter(struct pt_regs *ctx, u32 function, u64 ssl, u6
 	call->time = bpf_ktime_get_ns();
 	call->sp = sp;
 	call->function = function;
+	call->library = attached_as(ctx);
 	thread->depth = depth + 1;
 }
 

@@ -232,7 +232,7 @@ static __always_inline enum announced announce(struct fc_state *connection, stru
 	record->fd = connection->fd;
 	record->begun = connection->begun;
 	record->source = source_of(call->function);
-	record->padding = 0;
+	record->library = call->library;
 	record->tls_version = record->source == FC_SOURCE_OPENSSL ? tls_version(call->ssl) : 0;
 	record->inode = sock ? socket_inode(sock) : 0;
 	record->local_port = at.local_port;

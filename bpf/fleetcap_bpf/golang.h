@@ -51,6 +51,7 @@ static __always_inline void go_enter(struct pt_regs *ctx, u32 function)
 	call->sp = 0;
 	call->function = function;
 	call->inner = 0;
+	call->library = attached_as(ctx);
 	thread->depth = depth + 1;
 }
 

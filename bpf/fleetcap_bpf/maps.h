@@ -34,6 +34,8 @@ struct call {
 	u64 sp;
 	u32 function;
 	u32 inner; /* made by another call that moves the same bytes */
+	u32 library; /* number of the library or program whose function it is; 0 where not known */
+	u32 padding;
 };
 
 /* Calls nest where TLS runs inside TLS (an HTTPS proxy): three levels would do, four make a mask. */

@@ -105,7 +105,7 @@ struct fc_connection {
 	__u32 remote_port;
 	__u32 source;
 	__u32 command_line_length; /* of the arguments, each ended by a zero byte; more than the size below where cut */
-	__u32 padding;
+	__u32 library; /* number that its probes were attached with; 0 where the kernel has no such numbers */
 	__u8 local[16];
 	__u8 remote[16];
 	char comm[FC_COMM_SIZE]; /* of the process's main thread */

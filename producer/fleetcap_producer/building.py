@@ -78,6 +78,7 @@ class Built:
     socket_points: tuple[points.KernelPoint, ...]
     ring_bytes: int
     wake_bytes: int  # how many must wait for a program to wake the reader
+    attach_numbers: bool  # programs see the number that a probe was attached with
 
 
 def kernel_version(release: str = "") -> tuple[int, int]:
@@ -104,6 +105,15 @@ def load_types() -> btf.Btf:
 def has_socket_points(types: btf.Btf) -> bool:
     """Whether the kernel tells the socket of each transfer itself."""
     return kernel_version() >= (5, 15) and all(types.has_tracepoint(point.name) for point in points.SOCKET_USE)
+
+
+def has_attach_numbers(types: btf.Btf) -> bool:
+    """Whether a probe can tell the program that it runs which one it is (`bpf_cookie`, since Linux 5.15)."""
+    try:
+        types.offset("bpf_trace_run_ctx.bpf_cookie")
+    except btf.BtfError:
+        return False
+    return True
 
 
 def build(config: TapConfig) -> Built:
@@ -133,7 +143,8 @@ def build(config: TapConfig) -> Built:
         _fill(programs, config)
         uses = points.SOCKET_USE if native else points.SYSCALL_USE
         plain = points.PLAIN if config.plain else ()
-        return Built(programs, loaded, (*points.SOCKET_LIFE, *uses, *plain), ring_bytes(config), _wake_bytes(config))
+        socket_points = *points.SOCKET_LIFE, *uses, *plain
+        return Built(programs, loaded, socket_points, ring_bytes(config), _wake_bytes(config), has_attach_numbers(types))
     raise TapError(
         f"the kernel's verifier refused the eBPF programs ({reason})", "report it with the output of `fleetcap doctor`"
     )
@@ -181,6 +192,7 @@ def _defines(config: TapConfig, types: btf.Btf) -> dict[str, int]:
         **_filter_defines(config.excluded, "EXCLUDE"),
         **({"SECRETS": 1} if config.secrets else {}),
         **({"PLAIN": 1} if config.plain else {}),
+        **({"ATTACH_NUMBERS": 1} if has_attach_numbers(types) else {}),
         **({"ATOMIC_FETCH": 1} if kernel_version() >= (5, 12) else {}),
         "RING_BYTES": ring_bytes(config),
         "RING_PAGES": ring_bytes(config) // os.sysconf("SC_PAGE_SIZE"),

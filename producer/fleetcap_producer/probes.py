@@ -13,6 +13,8 @@ from pathlib import Path
 _PMU = Path("/sys/bus/event_source/devices/uprobe")
 _SYSCALLS = {"x86_64": 298, "aarch64": 241}
 _CLOSE_ON_EXEC = 8
+_BPF = {"x86_64": 321, "aarch64": 280}
+_LINK_CREATE, _PERF_EVENT = 28, 41
 _SET_PROGRAM = 0x40042408
 _ENABLE = 0x2400
 
@@ -37,28 +39,55 @@ class _Attributes(ctypes.Structure):
     )
 
 
+class _Link(ctypes.Structure):
+    """`link_create` of `union bpf_attr` (linux/bpf.h), as it is for a perf event."""
+
+    _fields_ = (
+        ("program", ctypes.c_uint32),
+        ("target", ctypes.c_uint32),
+        ("attach_type", ctypes.c_uint32),
+        ("flags", ctypes.c_uint32),
+        ("cookie", ctypes.c_uint64),
+    )
+
+
 def _return_bit() -> int:
     """The bit of `config` that asks for a return probe, as the kernel says it: `config:0`."""
     return int((_PMU / "format" / "retprobe").read_text(encoding="ascii").strip().removeprefix("config:"))
 
 
-def attach(program: int, path: str, offset: int, *, on_return: bool = False, pid: int = -1) -> int:
+def attach(program: int, path: str, offset: int, *, on_return: bool = False, pid: int = -1, number: int = 0) -> int:
     """Run `program` (a descriptor) wherever the instruction at `offset` of the file `path` is executed.
 
     With `on_return`, where the function that begins there returns. With `pid`, only in that process: others do not even take
-    the exception. Closing the descriptor that this gives ends it.
+    the exception. The program can ask for `number`, where it is not 0. Closing the descriptor that this gives ends it.
 
     Raises:
         OSError: the kernel has no uprobes, or refused; the error's number says why.
     """
     fd = _open(path, offset, on_return=on_return, pid=pid)
     try:
-        fcntl.ioctl(fd, _SET_PROGRAM, program)
+        if number:
+            link = _link(fd, program, number)
+        else:
+            fcntl.ioctl(fd, _SET_PROGRAM, program)
         fcntl.ioctl(fd, _ENABLE, 0)
     except OSError:
         os.close(fd)
         raise
-    return fd
+    if not number:
+        return fd
+    os.close(fd)  # the link holds it
+    return link
+
+
+def _link(event: int, program: int, number: int) -> int:
+    attributes = _Link(program, event, _PERF_EVENT, 0, number)
+    fd = _libc.syscall(_BPF[platform.machine()], _LINK_CREATE, ctypes.byref(attributes), ctypes.sizeof(attributes))
+    if fd < 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
+    return int(fd)
 
 
 def permitted() -> bool:

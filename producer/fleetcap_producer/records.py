@@ -67,7 +67,7 @@ class ConnectionRecord(ctypes.Structure):
         ("remote_port", ctypes.c_uint32),
         ("source", ctypes.c_uint32),
         ("command_line_length", ctypes.c_uint32),
-        ("padding", ctypes.c_uint32),
+        ("library", ctypes.c_uint32),
         ("local", ctypes.c_uint8 * 16),
         ("remote", ctypes.c_uint8 * 16),
         ("comm", ctypes.c_char * COMM_SIZE),
@@ -205,6 +205,7 @@ class Described(NamedTuple):
     local_port: int
     remote_port: int
     source: int
+    library: int
     local: str
     remote: str
     comm: str
@@ -257,7 +258,7 @@ def described(data: memoryview, at: int) -> Described:
     line_at = at + _CONNECTION.size
     line = _command_line(bytes(data[line_at : line_at + COMMAND_LINE_SIZE]), fields[20])
     local, remote, comm = fields[22:]
-    return Described._make((fields[1], *fields[2:20], address(local), address(remote), text(comm), line))
+    return Described._make((fields[1], *fields[2:20], fields[21], address(local), address(remote), text(comm), line))
 
 
 def closed(data: memoryview, at: int) -> Closed:

@@ -43,11 +43,11 @@ class Known:
 class Namer:
     """Makes `Connection` messages: node, boot, and what is the same for all connections of a process."""
 
-    def __init__(self, node_id: str, boot: str, library_of: Callable[[int, int], str]) -> None:
+    def __init__(self, node_id: str, boot: str, library_of: Callable[[Described], str]) -> None:
         self._node_id = node_id
         self._boot = boot
         self._library_of = library_of
-        self._processes: dict[tuple[int, int, int], tuple[str, str]] = {}
+        self._processes: dict[tuple[int, int, int, int], tuple[str, str]] = {}
 
     def name(self, seen: Described) -> common_pb2.Connection:
         """A new connection's message."""
@@ -56,11 +56,11 @@ class Namer:
 
     def _process(self, seen: Described) -> tuple[str, str]:
         """Library and container, looked up once: reading /proc for each of a busy server's connections would be dear."""
-        key = seen.tgid, seen.process_start, seen.source
+        key = seen.tgid, seen.process_start, seen.source, seen.library
         if key not in self._processes:
             if len(self._processes) >= _MOST_PROCESSES:
                 del self._processes[next(iter(self._processes))]
-            self._processes[key] = self._library_of(seen.tgid, seen.source), identity.container_id(seen.tgid)
+            self._processes[key] = self._library_of(seen), identity.container_id(seen.tgid)
         return self._processes[key]
 
 

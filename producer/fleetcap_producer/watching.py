@@ -8,6 +8,7 @@ It must not know what the programs do. Looking at every process each second woul
 while it is young, as that is when libraries are loaded, and in turn with the others afterwards.
 """
 
+import itertools
 import logging
 import os
 import threading
@@ -24,6 +25,7 @@ from fleetcap_producer.errors import TapError
 from fleetcap_producer.libraries import Inode, Library, Mapped
 from fleetcap_producer.placement import Placed
 from fleetcap_producer.points import LIBRARY_POINTS, SOURCES, WRAPPED
+from fleetcap_producer.records import Described
 
 _log = logging.getLogger(__name__)
 
@@ -53,6 +55,7 @@ _TRY_S = 0.001
 @dataclass(slots=True)
 class _Probed:
     library: Library
+    number: int  # 0 where programs cannot see it
     lasting: bool
     entries: list[int] = field(default_factory=list)
     returns: list[int] = field(default_factory=list)
@@ -71,15 +74,23 @@ class LibraryProbes:
 
     `program` gives the descriptor of a loaded program, or raises `KeyError` for one that could not be loaded, whose points
     are left out. Where `pids` names processes, others are left alone. `further` gives probes besides those of the table.
+    `numbered`: programs see which library's probe runs them.
     """
 
     def __init__(
-        self, program: ProgramOf, pids: Sequence[int] = (), further: Callable[[Library], Iterable[Placed]] | None = None
+        self,
+        program: ProgramOf,
+        pids: Sequence[int] = (),
+        further: Callable[[Library], Iterable[Placed]] | None = None,
+        *,
+        numbered: bool = False,
     ) -> None:
         self._program = program
         self._further = further
         self._pids = pids or (_EVERY_PROCESS,)
         self._by_inode: dict[Inode, _Probed] = {}
+        self._numbers = itertools.count(1) if numbered else itertools.repeat(0)
+        self._by_number: dict[int, Library] = {}  # those too that are just being attached
         self.attached = 0
         self.failed = 0
 
@@ -90,17 +101,24 @@ class LibraryProbes:
         """What is probed now, as its users name it."""
         return [probed.library.path for probed in list(self._by_inode.values())]
 
-    def used_by(self, pid: int, source: int) -> str:
-        """The probed file of this source that a process uses, as it names it; empty where that cannot be told."""
-        alike = {inode: one.library for inode, one in list(self._by_inode.items()) if SOURCES[one.library.kind] == source}
+    def used_by(self, seen: Described) -> str:
+        """The file that was probed where a connection was seen, as its process names it; empty where that cannot be told.
+
+        The process may be gone by now, which is why programs tell the number of the library.
+        """
+        if seen.library:
+            probed = [self._by_number[seen.library]] if seen.library in self._by_number else []
+        else:
+            probed = [one.library for one in list(self._by_inode.values()) if SOURCES[one.library.kind] == seen.source]
+        alike = {library.inode: library for library in probed}
         numbers = {inode.number for inode in alike}
-        for mapped in libraries.mapped_libraries(pid):
+        for mapped in libraries.mapped_libraries(seen.tgid):
             if mapped.inode in numbers:
                 return mapped.path
         try:
-            program = os.stat(f"/proc/{pid}/exe")  # noqa: PTH116  the link must be followed as it is
+            program = os.stat(f"/proc/{seen.tgid}/exe")  # noqa: PTH116  the link must be followed as it is
             if Inode(program.st_dev, program.st_ino) in alike:
-                return os.readlink(f"/proc/{pid}/exe")  # noqa: PTH115
+                return os.readlink(f"/proc/{seen.tgid}/exe")  # noqa: PTH115
         except OSError:
             pass
         return next(iter(alike.values())).path if len(alike) == 1 else ""
@@ -116,7 +134,8 @@ class LibraryProbes:
             known.lasting |= lasting
             os.close(library.fd)
             return
-        probed = _Probed(library, lasting)
+        probed = _Probed(library, next(self._numbers), lasting)
+        self._by_number[probed.number] = library
         try:
             points = [point for point in LIBRARY_POINTS if point.library == library.kind]
             wrapped = [one for one in WRAPPED if one.library == library.kind]
@@ -135,15 +154,17 @@ class LibraryProbes:
         except KeyError:
             return
         fds = to.returns if place.on_return else to.entries
+        file, offset, number = to.library.file, place.offset, to.number
         for pid in self._pids:
             with suppress(ProcessLookupError):  # it ended meanwhile
-                fds.append(probes.attach(program, to.library.file, place.offset, on_return=place.on_return, pid=pid))
+                fds.append(probes.attach(program, file, offset, on_return=place.on_return, pid=pid, number=number))
 
     def _detach(self, probed: _Probed) -> None:
         """Entries before returns, so that no call begins that nobody sees end."""
         _close_together(probed.entries)
         _close_together(probed.returns)
         os.close(probed.library.fd)
+        self._by_number.pop(probed.number, None)
 
     def used(self, inodes: Iterable[Inode]) -> bool:
         """Says which libraries processes use, once a round; those long unused are detached, if there are such."""

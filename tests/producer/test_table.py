@@ -76,7 +76,7 @@ class World:
     def __init__(self) -> None:
         self.kernel = FakeKernel()
         self.connections = Connections(
-            self.kernel, Namer("node", "0123456789", lambda _pid, _source: "/lib/libssl.so.3"), lambda ns: ns + OFFSET
+            self.kernel, Namer("node", "0123456789", lambda _seen: "/lib/libssl.so.3"), lambda ns: ns + OFFSET
         )
 
     def describe(self, what: Described) -> list[Any]:
