@@ -141,7 +141,7 @@ def entry_probes(_: Path, server: int) -> Iterator[int]:
     file = mapped[0].path if mapped else f"/proc/{server}/exe"
     with Path(file).open("rb") as code:
         found = elf.functions(code.fileno(), ["SSL_read", "SSL_write"])
-    attached = [probes.attach(program, file, at, on_return=back) for at in found.values() for back in (False, True)]
+    attached = [probes.attach(program, probes.Spot(file, at, back)) for at in found.values() for back in (False, True)]
     try:
         yield os.getpid()
     finally:

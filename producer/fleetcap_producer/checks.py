@@ -171,7 +171,7 @@ def _try_program() -> int:
         offset = elf.functions(fd, {"getppid"})["getppid"]
         tried = program.Programs({"OWN_TGID": os.getpid()}, "check.bpf.c")
         try:
-            probe = probes.attach(tried.load("count_hit"), f"/proc/self/fd/{fd}", offset)
+            probe = probes.attach(tried.load("count_hit"), probes.Spot(f"/proc/self/fd/{fd}", offset))
             try:
                 ctypes.CDLL(None).getppid()
                 return tried.number("hits")

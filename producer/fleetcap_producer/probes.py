@@ -9,6 +9,7 @@ import fcntl
 import os
 import platform
 from pathlib import Path
+from typing import NamedTuple
 
 _PMU = Path("/sys/bus/event_source/devices/uprobe")
 _SYSCALLS = {"x86_64": 298, "aarch64": 241}
@@ -51,21 +52,29 @@ class _Link(ctypes.Structure):
     )
 
 
+class Spot(NamedTuple):
+    """The instruction at `offset` of the file `path`; with `on_return`, where the function that begins there returns."""
+
+    path: str
+    offset: int
+    on_return: bool = False
+
+
 def _return_bit() -> int:
     """The bit of `config` that asks for a return probe, as the kernel says it: `config:0`."""
     return int((_PMU / "format" / "retprobe").read_text(encoding="ascii").strip().removeprefix("config:"))
 
 
-def attach(program: int, path: str, offset: int, *, on_return: bool = False, pid: int = -1, number: int = 0) -> int:
-    """Run `program` (a descriptor) wherever the instruction at `offset` of the file `path` is executed.
+def attach(program: int, spot: Spot, *, pid: int = -1, number: int = 0) -> int:
+    """Run `program` (a descriptor) wherever `spot` is executed.
 
-    With `on_return`, where the function that begins there returns. With `pid`, only in that process: others do not even take
+    With `pid`, only in that process: others do not even take
     the exception. The program can ask for `number`, where it is not 0. Closing the descriptor that this gives ends it.
 
     Raises:
         OSError: the kernel has no uprobes, or refused; the error's number says why.
     """
-    fd = _open(path, offset, on_return=on_return, pid=pid)
+    fd = _open(spot, pid)
     try:
         if number:
             link = _link(fd, program, number)
@@ -96,21 +105,21 @@ def permitted() -> bool:
     CAP_PERFMON is enough from Linux 5.8 on; Linux 6.16, and older ones that took over its change, ask for CAP_SYS_ADMIN again.
     """
     try:
-        os.close(_open("", 0))  # refused for its path too, but only by a kernel that looks at it
+        os.close(_open(Spot("", 0)))  # refused for its path too, but only by a kernel that looks at it
     except OSError as error:
         return error.errno not in {errno.EACCES, errno.EPERM}
     return True
 
 
-def _open(path: str, offset: int, *, on_return: bool = False, pid: int = -1) -> int:
-    name = os.fsencode(path) + b"\0"
+def _open(spot: Spot, pid: int = -1) -> int:
+    name = os.fsencode(spot.path) + b"\0"
     text = ctypes.create_string_buffer(name)
     attributes = _Attributes(
         type=int((_PMU / "type").read_text(encoding="ascii")),
         size=ctypes.sizeof(_Attributes),
-        config=1 << _return_bit() if on_return else 0,
+        config=1 << _return_bit() if spot.on_return else 0,
         config1=ctypes.addressof(text),
-        config2=offset,
+        config2=spot.offset,
     )
     number = _SYSCALLS.get(platform.machine())
     if number is None:
@@ -120,5 +129,5 @@ def _open(path: str, offset: int, *, on_return: bool = False, pid: int = -1) -> 
     fd = _libc.syscall(number, ctypes.byref(attributes), pid, processor, -1, _CLOSE_ON_EXEC)
     if fd < 0:
         code = ctypes.get_errno()
-        raise OSError(code, os.strerror(code), path)
+        raise OSError(code, os.strerror(code), spot.path)
     return int(fd)

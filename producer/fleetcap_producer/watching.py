@@ -154,10 +154,10 @@ class LibraryProbes:
         except KeyError:
             return
         fds = to.returns if place.on_return else to.entries
-        file, offset, number = to.library.file, place.offset, to.number
+        spot = probes.Spot(to.library.file, place.offset, place.on_return)
         for pid in self._pids:
             with suppress(ProcessLookupError):  # it ended meanwhile
-                fds.append(probes.attach(program, file, offset, on_return=place.on_return, pid=pid, number=number))
+                fds.append(probes.attach(program, spot, pid=pid, number=to.number))
 
     def _detach(self, probed: _Probed) -> None:
         """Entries before returns, so that no call begins that nobody sees end."""

@@ -81,6 +81,15 @@ def test_a_library_of_a_process_started_later(peer: Server, copy: Path, rescan_s
         assert tap.tap.libraries().count(str(copy)) == 1
 
 
+def test_a_library_is_told_of_a_process_already_gone(peer: Server, copy: Path) -> None:
+    with Session(TapConfig("node", libraries=[copy]), pause_s=2.0) as tap:
+        program = using(copy, peer)
+        carried = program.go()
+        (seen,) = tap.closed(program.pid)
+        assert seen.carried() == carried[0]
+        assert seen.connection.library == str(copy)
+
+
 def test_a_library_whose_file_is_gone(peer: Server, copy: Path) -> None:
     program = using(copy, peer)
     copy.unlink()
