@@ -74,8 +74,9 @@ def decoding(producer: Producer) -> Work:
         record = Record(message.offset() or 0, message.key(), message.value(), message.timestamp()[1])
         source = TopicPartition(topics.RAW, partition, record.offset)
         for output in engines[partition].feed((record,)):
-            for one in encode(output, source):
-                produce(producer, one.topic, one.value, one.key, partition)
+            for alike in encode(output, source):
+                for value in alike.values:
+                    produce(producer, alike.topic, value, alike.key, partition)
 
     return work
 

@@ -139,8 +139,9 @@ class Oracle:
         record = Record(message.offset() or 0, key, value, at)
         source = Source(self._prefix[name] + name, number, record.offset)
         for output in self._engines[number].feed((record,)):
-            for one in self._encode(output, source):
-                self.wanted[one.topic, number].append(Out(one.key, one.value, tuple(sorted(one.headers)), at))
+            for alike in self._encode(output, source):
+                headers = tuple(sorted(alike.headers))
+                self.wanted[alike.topic, number].extend(Out(alike.key, value, headers, at) for value in alike.values)
 
     def _ends(self, name: str) -> list[int]:
         """Where the log ends, decided or not, so that the end of what is decided can be waited for."""

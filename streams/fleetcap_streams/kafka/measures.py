@@ -64,9 +64,9 @@ class Measures:
     def durable(self, partition: int, checkpoint: Checkpoint, records: int, seconds: float) -> None:
         """A checkpoint was written."""
         counts, sizes = Counts[str](), Counts[str]()
-        for output in checkpoint.outputs:
-            counts[output.topic] += 1
-            sizes[output.topic] += len(output.key or b"") + len(output.value or b"")
+        for alike in checkpoint.outputs:
+            counts[alike.topic] += len(alike.values)
+            sizes[alike.topic] += len(alike.key or b"") * len(alike.values) + sum(map(len, alike.values))
         for topic, count in counts.items():
             self._outputs.labels(topic).inc(count)
             self._output_bytes.labels(topic).inc(sizes[topic])

@@ -4,7 +4,7 @@ A record that its topic would refuse fails the whole transaction, again and agai
 dead-letter topic instead, cut to what that takes, with the reason in its headers.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 from fleetcap_proto import topics
@@ -28,35 +28,44 @@ class Source(NamedTuple):
 
 
 class Outgoing(NamedTuple):
-    """A record to produce. `timestamp_ms` 0: the client's clock."""
+    """Records to produce, alike but for their values. `timestamp_ms` 0: the client's clock."""
 
     topic: str
     key: bytes | None
-    value: bytes | None
+    values: Sequence[bytes]
     headers: tuple[tuple[str, bytes], ...]
     timestamp_ms: int
 
     def size(self) -> int:
-        """At most this many bytes on the wire, alone in a batch and not compressed."""
-        size = len(self.key or b"") + len(self.value or b"") + OVERHEAD
+        """At most this many bytes on the wire, each alone in a batch and not compressed."""
+        return self.overhead() * len(self.values) + sum(map(len, self.values))
+
+    def overhead(self) -> int:
+        """What a record takes at most besides its value."""
+        size = len(self.key or b"") + OVERHEAD
         for name, value in self.headers:
             size += len(name) + len(value) + 10
         return size
 
 
-def fit(record: Outgoing, source: Source, limits: Mapping[str, int]) -> Outgoing:
-    """The record, or the dead letter that stands for it where it is larger than its topic takes.
+def fit(records: Outgoing, source: Source, limits: Mapping[str, int]) -> list[Outgoing]:
+    """The records, or for each that is larger than its topic takes the dead letter that stands for it.
 
     `limits` are bytes by topic name, without prefix; Kafka's default where a topic is not in it.
     """
-    size, limit = record.size(), limits.get(record.topic, DEFAULT_LIMIT)
-    if size <= limit:
-        return record
-    value = record.value or b""
+    limit = limits.get(records.topic, DEFAULT_LIMIT)
+    if max(map(len, records.values), default=0) + records.overhead() <= limit:
+        return [records]
+    singles = (records._replace(values=(value,)) for value in records.values)
+    return [one if one.size() <= limit else _dead_letter(one, limit, source, limits) for one in singles]
+
+
+def _dead_letter(record: Outgoing, limit: int, source: Source, limits: Mapping[str, int]) -> Outgoing:
+    (value,) = record.values
     headers = (
         *(record.headers if record.topic == topics.DEADLETTER else ()),
         ("fleetcap-too-large", f"{len(value)} bytes for {record.topic}, which takes {limit}".encode()),
     )
-    empty = Outgoing(topics.DEADLETTER, source.key(), b"", headers, record.timestamp_ms)
+    empty = Outgoing(topics.DEADLETTER, source.key(), (b"",), headers, record.timestamp_ms)
     room = max(0, limits.get(topics.DEADLETTER, DEFAULT_LIMIT) - empty.size())
-    return empty._replace(value=value[:room])
+    return empty._replace(values=(value[:room],))

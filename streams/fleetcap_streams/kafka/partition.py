@@ -10,7 +10,7 @@ from operator import attrgetter
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from fleetcap_streams.engine.values import Output, Record
-from fleetcap_streams.kafka.outgoing import DEFAULT_LIMIT, Outgoing, Source, fit
+from fleetcap_streams.kafka.outgoing import Outgoing, Source, fit
 
 
 class Engine(Protocol):
@@ -32,7 +32,7 @@ class Engine(Protocol):
         """How many connections are held."""
 
 
-class OutRecord(Protocol):
+class OutRecords(Protocol):
     """What an encoder makes of an output; `topic` has no prefix."""
 
     @property
@@ -42,13 +42,13 @@ class OutRecord(Protocol):
     def key(self) -> bytes | None: ...  # noqa: D102
 
     @property
-    def value(self) -> bytes: ...  # noqa: D102
+    def values(self) -> Sequence[bytes]: ...  # noqa: D102
 
     @property
     def headers(self) -> Sequence[tuple[str, bytes]]: ...  # noqa: D102
 
 
-Encoder: TypeAlias = Callable[[Output, Source], Iterable[OutRecord]]
+Encoder: TypeAlias = Callable[[Output, Source], Iterable[OutRecords]]
 
 
 class Batch(NamedTuple):
@@ -99,7 +99,7 @@ class Partition:
         self._limits = limits
         self._taken: int | None = None
         self._outputs: list[Outgoing] = []
-        self._bytes = 0
+        self._count = self._bytes = 0
         self._stale: list[bytes] = []
 
     def wanted(self, batch: Batch) -> Sequence[Record] | None:
@@ -135,7 +135,7 @@ class Partition:
     @property
     def full(self) -> bool:
         """Whether a checkpoint has to come before more records."""
-        return self._bytes >= self._limits.bytes or len(self._outputs) >= self._limits.records
+        return self._bytes >= self._limits.bytes or self._count >= self._limits.records
 
     @property
     def idle(self) -> bool:
@@ -147,7 +147,7 @@ class Partition:
         if self.next_offset is None or self.idle:
             return None
         self._taken = self.next_offset
-        outputs, self._outputs, self._bytes = self._outputs, [], 0
+        outputs, self._outputs, self._count, self._bytes = self._outputs, [], 0, 0
         return Checkpoint(outputs, list(self._states()), self.next_offset)
 
     def begin_at(self, offset: int | None, stale: Iterable[bytes] = ()) -> None:
@@ -164,13 +164,11 @@ class Partition:
         # A broker refuses times before 1970; -1 stands for none.
         timestamp_ms = max(record.log_time_ms, 0)
         for one in self._encode(output, source):
-            outgoing = Outgoing(one.topic, one.key, one.value, tuple(one.headers), timestamp_ms)
-            size = outgoing.size()
-            if size > self._limits.topics.get(one.topic, DEFAULT_LIMIT):
-                outgoing = fit(outgoing, source, self._limits.topics)
-                size = outgoing.size()
-            self._outputs.append(outgoing)
-            self._bytes += size
+            outgoing = Outgoing(one.topic, one.key, one.values, tuple(one.headers), timestamp_ms)
+            for fitting in fit(outgoing, source, self._limits.topics):
+                self._outputs.append(fitting)
+                self._count += len(fitting.values)
+                self._bytes += fitting.size()
 
     def _states(self) -> Iterator[tuple[bytes, bytes | None]]:
         stale, self._stale = self._stale, []
@@ -178,7 +176,7 @@ class Partition:
             yield key, None
         for uuid, saved in self._engine.changed():
             key = uuid.encode("utf-8", "surrogateescape")
-            if saved is not None and Outgoing("", key, saved, (), 0).size() > self._limits.state:
+            if saved is not None and Outgoing("", key, (saved,), (), 0).size() > self._limits.state:
                 self.states_dropped += 1
                 yield key, None
             else:

@@ -247,7 +247,7 @@ class Replay:
         self._settle(one)
         checkpoint = one.partition.take()
         if checkpoint is not None:
-            self.progress.outputs += len(checkpoint.outputs)
+            self.progress.outputs += sum(len(alike.values) for alike in checkpoint.outputs)
             one.writing = pool.submit(_write, one, checkpoint)
 
     def _settle(self, one: _One) -> None:

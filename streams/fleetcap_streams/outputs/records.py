@@ -20,12 +20,12 @@ from fleetcap_streams.outputs import messages
 from fleetcap_streams.outputs.wire import Wire
 
 
-class OutRecord(NamedTuple):
-    """A record to be written; `topic` without prefix, the partition is the source's."""
+class OutRecords(NamedTuple):
+    """Records to be written, alike but for their values; `topic` without prefix, the partition is the source's."""
 
     topic: str
     key: bytes | None
-    value: bytes
+    values: Sequence[bytes]
     headers: Sequence[tuple[str, bytes]] = ()
 
 
@@ -58,35 +58,37 @@ class Encoder:
     ecapture: bool = False
     _wire: Wire = field(default_factory=Wire, init=False, repr=False, compare=False)
 
-    def __call__(self, output: Output, source: Source) -> list[OutRecord]:
-        """The records an output becomes: one, or none for key material that was not asked for."""
+    def __call__(self, output: Output, source: Source) -> list[OutRecords]:
+        """The records an output becomes; none for key material that was not asked for."""
         match output:
             case MessageOut():
                 value = _ecapture(messages.event(output)) if self.ecapture else self._wire.log_entry(output)
-                return [OutRecord(topics.EVENTS, output.connection.uuid.encode(), value)]
+                return [OutRecords(topics.EVENTS, output.connection.uuid.encode(), (value,))]
             case ExchangeOut():
                 value = self._wire.exchange(output)
-                return [OutRecord(topics.EXCHANGES, output.connection.uuid.encode(), value)]
+                return [OutRecords(topics.EXCHANGES, output.connection.uuid.encode(), (value,))]
             case EncodedOut():
                 uuid = output.connection.uuid.encode()
-                records = [OutRecord(topics.EVENTS, uuid, value) for value in output.messages]
-                return records + [OutRecord(topics.EXCHANGES, uuid, value) for value in output.exchanges]
+                return [
+                    OutRecords(topics.EVENTS, uuid, output.messages),
+                    OutRecords(topics.EXCHANGES, uuid, output.exchanges),
+                ]
             case ConnectionOut():
                 value = self._wire.connection_record(output)
-                return [OutRecord(topics.CONNECTIONS, output.connection.uuid.encode(), value)]
+                return [OutRecords(topics.CONNECTIONS, output.connection.uuid.encode(), (value,))]
             case ActivityOut():
-                activity = output.activity
-                return [OutRecord(topics.ACTIVITY, activity.node_id.encode(), activity.SerializeToString(deterministic=True))]
+                value = output.activity.SerializeToString(deterministic=True)
+                return [OutRecords(topics.ACTIVITY, output.activity.node_id.encode(), (value,))]
             case SecretOut():
                 key = output.key
-                return [OutRecord(topics.SECRETS, key.client_random, key.SerializeToString())] if self.secrets else []
+                return [OutRecords(topics.SECRETS, key.client_random, (key.SerializeToString(),))] if self.secrets else []
             case DeadLetterOut():
                 return [_dead_letter(output, source)]
             case _:
                 assert_never(output)
 
 
-def _dead_letter(output: DeadLetterOut, source: Source) -> OutRecord:
+def _dead_letter(output: DeadLetterOut, source: Source) -> OutRecords:
     record = output.record
     headers = [
         ("fleetcap-error", output.reason.encode()),
@@ -99,4 +101,4 @@ def _dead_letter(output: DeadLetterOut, source: Source) -> OutRecord:
     if record.value is None:
         headers.append(("fleetcap-source-value", b"null"))  # a tombstone would be an empty value here
     key = f"{source.topic}-{source.partition}-{record.offset}".encode()
-    return OutRecord(topics.DEADLETTER, key, record.value or b"", headers)
+    return OutRecords(topics.DEADLETTER, key, (record.value or b"",), headers)

@@ -46,7 +46,7 @@ def values(engine: Engine, records: list[Record], into: Values) -> list[dict[str
     for record in records:
         for output in engine.feed((record,)):
             for one in encode(output, SOURCE):
-                into.setdefault((one.topic, one.key), []).append(one.value)
+                into.setdefault((one.topic, one.key), []).extend(one.values)
         changed.append(dict(engine.changed()))
     return changed
 

@@ -11,7 +11,7 @@ import random
 import signal
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -33,7 +33,7 @@ from fleetcap_streams.worker import run_worker
 class Out(NamedTuple):
     topic: str
     key: bytes | None
-    value: bytes
+    values: Sequence[bytes]
     headers: list[tuple[str, bytes]]
 
 
@@ -85,14 +85,14 @@ class StandIn:
             return
         over = [key for key, counted in self._keys.items() if counted.log_time_ms + self._idle_ms <= now_ms]
         for key in over:
-            yield Out(topics.CONNECTIONS, key.encode(), str(self._keys.pop(key).count).encode(), [])
+            yield Out(topics.CONNECTIONS, key.encode(), [str(self._keys.pop(key).count).encode()], [])
             self._changed[key] = None
 
     def _take(self, record: Record) -> Iterator[Out]:
         if record.value == TICK:
             return
         if record.key is None or not record.value or not record.value.startswith(b"+"):
-            yield Out(topics.DEADLETTER, b"", record.value or b"", [("error", b"unreadable")])
+            yield Out(topics.DEADLETTER, b"", [record.value or b""], [("error", b"unreadable")])
             return
         key = record.key.decode()
         counted = self._keys.setdefault(key, Counted(0, -1, 0))
@@ -101,7 +101,7 @@ class StandIn:
         counted.count += 1
         counted.offset, counted.log_time_ms = record.offset, record.log_time_ms
         self._changed[key] = counted
-        yield Out(topics.EVENTS, record.key, b"%d %s" % (counted.count, record.value[1:40]), [("n", b"1")])
+        yield Out(topics.EVENTS, record.key, [b"%d %s" % (counted.count, record.value[1:40])], [("n", b"1")])
 
 
 def encode(output: Any, source: Source) -> Iterable[Any]:

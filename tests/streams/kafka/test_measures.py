@@ -13,7 +13,10 @@ def lines(measures: Measures) -> set[str]:
 
 def test_what_is_durable_is_counted_by_topic() -> None:
     measures = Measures()
-    outputs = [Outgoing(topic, b"k", b"12", (), 0) for topic in (topics.EVENTS, topics.EVENTS, topics.DEADLETTER)]
+    outputs = [
+        Outgoing(topics.EVENTS, b"k", (b"12", b"34"), (), 0),
+        Outgoing(topics.DEADLETTER, b"k", (b"12",), (), 0),
+    ]
     measures.durable(3, Checkpoint(outputs, [(b"key", b"state"), (b"old", None)], 10), 7, 0.15)
     measures.not_made()
     assert {

@@ -52,9 +52,9 @@ def test_a_checkpoint_holds_everything_since_the_last_one() -> None:
     second = made.take()
     assert first is not None
     assert second is not None
-    assert [output.value for output in first.outputs] == [b"1 x", b"2 x"]
+    assert [value for alike in first.outputs for value in alike.values] == [b"1 x", b"2 x"]
     assert (first.next_offset, first.states) == (2, [(b"k", b"2 1 1001")])
-    assert [output.value for output in second.outputs] == [b"3 x"]
+    assert [value for alike in second.outputs for value in alike.values] == [b"3 x"]
     assert (second.next_offset, second.states) == (3, [(b"k", b"3 2 1002")])
     assert made.take() is None
 
@@ -93,7 +93,7 @@ def test_outputs_carry_their_records_log_time() -> None:
 
 def test_an_output_too_large_for_its_topic_becomes_a_dead_letter() -> None:
     def large(_output: Any, _source: Source) -> Iterable[Any]:
-        return (Outgoing(topics.EVENTS, b"k", b"z" * 5000, (), 0),)
+        return (Outgoing(topics.EVENTS, b"k", (b"z" * 5000,), (), 0),)
 
     made = Partition("raw", 3, StandIn(), large, PartitionLimits(topics={topics.EVENTS: 1000, topics.DEADLETTER: 2000}))
     made.begin_at(0)

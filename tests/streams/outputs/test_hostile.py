@@ -11,7 +11,7 @@ from fleetcap_streams.engine.engine import Engine
 from fleetcap_streams.engine.values import Output, Record
 from fleetcap_streams.kafka.outgoing import Source
 from fleetcap_streams.outputs import json_lines, messages
-from fleetcap_streams.outputs.records import Encoder, OutRecord
+from fleetcap_streams.outputs.records import Encoder
 from fleetcap_streams.protocols.registry import default_registry
 
 SOURCE = Source("fleetcap.raw.v1", 0, 1)
@@ -61,14 +61,14 @@ def decoded(values: list[bytes]) -> list[Output]:
     return [*engine.feed(Record(offset, b"c", value, offset) for offset, value in enumerate(values)), *engine.drain()]
 
 
-def as_json(record: OutRecord) -> str:
-    match record.topic:
+def as_json(topic: str, value: bytes) -> str:
+    match topic:
         case topics.EVENTS:
-            return json_lines.line(json_lines.event(event_pb2.LogEntry.FromString(record.value).event_payload))
+            return json_lines.line(json_lines.event(event_pb2.LogEntry.FromString(value).event_payload))
         case topics.EXCHANGES:
-            return json_lines.line(json_lines.exchange(exchange_pb2.Exchange.FromString(record.value)))
+            return json_lines.line(json_lines.exchange(exchange_pb2.Exchange.FromString(value)))
         case topics.CONNECTIONS:
-            return json_lines.line(json_lines.connection(connection_pb2.ConnectionRecord.FromString(record.value)))
+            return json_lines.line(json_lines.connection(connection_pb2.ConnectionRecord.FromString(value)))
         case _:
             return "{}"
 
@@ -77,16 +77,17 @@ def as_json(record: OutRecord) -> str:
 def test_whatever_was_accepted_can_be_written_and_shown(values: list[bytes], ecapture: bool):  # noqa: FBT001 - drawn
     encode = Encoder(ecapture=ecapture)
     for output in decoded(values):
-        for record in encode(output, SOURCE):
-            if not (ecapture and record.topic == topics.EVENTS):
-                json.loads(as_json(record))
+        for alike in encode(output, SOURCE):
+            for value in alike.values:
+                if not (ecapture and alike.topic == topics.EVENTS):
+                    json.loads(as_json(alike.topic, value))
 
 
 def test_what_a_newer_producer_says_of_a_connection_is_passed_on():
     batch = raw_pb2.RawBatch(events=[raw_pb2.RawEvent(kind=raw_pb2.EVENT_KIND_OPENED)])
     batch.connection.uuid, batch.connection.role = "c", 99  # type: ignore[assignment] # no role of this version
     (opened, *_) = decoded([batch.SerializeToString()])
-    record = connection_pb2.ConnectionRecord.FromString(Encoder()(opened, SOURCE)[0].value)
+    record = connection_pb2.ConnectionRecord.FromString(Encoder()(opened, SOURCE)[0].values[0])
     assert record.connection.role == 99
     assert json_lines.connection(record)["role"] is None
 

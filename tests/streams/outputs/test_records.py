@@ -5,7 +5,7 @@ from fleetcap_proto.v1 import activity_pb2, connection_pb2, ecapture_pb2, event_
 from fleetcap_streams.engine.engine import Engine
 from fleetcap_streams.engine.values import ActivityOut, DeadLetterOut, MessageOut, Output, Record, SecretOut
 from fleetcap_streams.kafka.outgoing import Source
-from fleetcap_streams.outputs.records import Encoder, OutRecord
+from fleetcap_streams.outputs.records import Encoder, OutRecords
 from fleetcap_streams.protocols.registry import default_registry
 from tests.streams.talk import START_NS, Log, Talk
 
@@ -20,8 +20,14 @@ def outputs() -> list[Output]:
     return Engine(default_registry()).feed(log.records)
 
 
-def records(*, encoder: Encoder | None = None) -> list[OutRecord]:
-    return [record for output in outputs() for record in (encoder or Encoder())(output, SOURCE)]
+def records(*, encoder: Encoder | None = None) -> list[OutRecords]:
+    """Each of them alone."""
+    return [
+        alike._replace(values=(value,))
+        for output in outputs()
+        for alike in (encoder or Encoder())(output, SOURCE)
+        for value in alike.values
+    ]
 
 
 def test_each_output_has_its_topic_and_the_connection_as_key():
@@ -37,7 +43,7 @@ def test_each_output_has_its_topic_and_the_connection_as_key():
 
 
 def test_an_event_has_the_references_shape():
-    entry = event_pb2.LogEntry.FromString(records()[1].value)
+    entry = event_pb2.LogEntry.FromString(records()[1].values[0])
     assert entry.log_type == event_pb2.LOG_TYPE_EVENT
     event = entry.event_payload
     assert event.uuid == "1234_77_curl_3_1_192.0.2.1:40000-198.51.100.2:443"
@@ -47,15 +53,15 @@ def test_an_event_has_the_references_shape():
 
 
 def test_the_other_numbering_is_read_by_the_other_schema():
-    ours = event_pb2.LogEntry.FromString(records()[1].value).event_payload
-    theirs = ecapture_pb2.EcaptureLogEntry.FromString(records(encoder=Encoder(ecapture=True))[1].value)
+    ours = event_pb2.LogEntry.FromString(records()[1].values[0]).event_payload
+    theirs = ecapture_pb2.EcaptureLogEntry.FromString(records(encoder=Encoder(ecapture=True))[1].values[0])
     assert theirs.log_type == event_pb2.LOG_TYPE_EVENT
     for field in ecapture_pb2.EcaptureEvent.DESCRIPTOR.fields:
         assert getattr(theirs.event_payload, field.name) == getattr(ours, field.name)
 
 
 def test_an_exchange_holds_both_messages_and_the_latency():
-    exchange = exchange_pb2.Exchange.FromString(records()[3].value)
+    exchange = exchange_pb2.Exchange.FromString(records()[3].values[0])
     assert exchange.latency_ns == 5_000_000
     assert (exchange.request.http.method, exchange.request.http.target, exchange.request.http.authority) == ("POST", "/a", "h")
     assert (exchange.request.body, exchange.request.body_size, len(exchange.request.body_sha256)) == (b"hello", 5, 32)
@@ -65,7 +71,7 @@ def test_an_exchange_holds_both_messages_and_the_latency():
 
 
 def test_a_connection_is_told_when_it_opens_and_when_it_ends():
-    opened, closed = (connection_pb2.ConnectionRecord.FromString(records()[index].value) for index in (0, -1))
+    opened, closed = (connection_pb2.ConnectionRecord.FromString(records()[index].values[0]) for index in (0, -1))
     assert opened.state == connection_pb2.CONNECTION_STATE_OPENED
     assert (opened.sent.bytes, opened.exchanges) == (0, 0)
     assert closed.state == connection_pb2.CONNECTION_STATE_CLOSED
@@ -79,7 +85,7 @@ def test_raw_bytes_that_their_text_form_does_not_hold_stand_beside_it():
     log.add(talk, talk.sent(b"text\0more"), talk.received(b"\x00\x01"), talk.closed(1))
     found = Engine(default_registry()).feed(log.records)
     events = [
-        event_pb2.LogEntry.FromString(Encoder()(output, SOURCE)[0].value).event_payload
+        event_pb2.LogEntry.FromString(Encoder()(output, SOURCE)[0].values[0]).event_payload
         for output in found
         if isinstance(output, MessageOut)
     ]
@@ -89,10 +95,10 @@ def test_raw_bytes_that_their_text_form_does_not_hold_stand_beside_it():
 def test_a_dead_letter_is_the_record_untouched_with_its_place_and_reason():
     record = Record(42, b"k\xff", b"\xff\xfe", 5)
     (letter,) = Encoder()(DeadLetterOut(record, "why"), SOURCE)
-    assert letter == OutRecord(
+    assert letter == OutRecords(
         topics.DEADLETTER,
         b"fleetcap.raw.v1-3-42",
-        b"\xff\xfe",
+        (b"\xff\xfe",),
         [
             ("fleetcap-error", b"why"),
             ("fleetcap-source-topic", b"fleetcap.raw.v1"),
@@ -113,7 +119,7 @@ def test_key_material_is_written_only_when_asked_for():
 def test_activity_is_keyed_by_its_node():
     (record,) = Encoder()(ActivityOut(activity_pb2.Activity(node_id="n", text="ls")), SOURCE)
     assert (record.topic, record.key) == (topics.ACTIVITY, b"n")
-    assert activity_pb2.Activity.FromString(record.value).text == "ls"
+    assert activity_pb2.Activity.FromString(record.values[0]).text == "ls"
 
 
 def test_the_same_output_always_has_the_same_bytes():
