@@ -27,8 +27,7 @@ MOST_EVENTS = 4_000_000
 
 def main() -> None:
     options = _options()
-    if any(name.startswith("Kafka Streams") for name in options.variant):
-        build()
+    build(options.variant)
     # The broker and the measuring stay off the core that the variants get.
     cores = os.sched_getaffinity(0)
     os.sched_setaffinity(0, cores - {max(cores)} or cores)

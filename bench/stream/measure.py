@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import subprocess
 import tempfile
 import time
@@ -13,7 +14,7 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from bench.overhead import cpu_seconds
 from bench.stream.topic import PARTITIONS, Filled
-from bench.stream.variants import Command
+from bench.stream.variants import Variant
 from fleetcap_proto import topics
 
 START_S: Final = 90  # within which the first offsets must be committed
@@ -63,13 +64,15 @@ class Progress:
         self._consumer.close()
 
 
-def run(servers: str, group: str, command: Command, filled: Filled, window: Window) -> Figures:
+def run(servers: str, group: str, variant: Variant, filled: Filled, window: Window) -> Figures:
     """Start a variant on the topic's beginning, measure, and end it."""
     with tempfile.TemporaryDirectory() as name:
         log = Path(name) / "log"
-        words = ["taskset", "-c", str((os.cpu_count() or 1) - 1), *command(servers, group, Path(name))]
+        last = (os.cpu_count() or 1) - 1
+        cores = f"{max(0, last + 1 - variant.cores)}-{last}"
+        words = ["taskset", "-c", cores, *variant.command(servers, group, Path(name))]
         with log.open("w") as out:
-            process = subprocess.Popen(words, stdout=out, stderr=out)
+            process = subprocess.Popen(words, stdout=out, stderr=out, start_new_session=True)
         progress = Progress(servers, group)
         try:
             return _measure(process, progress, filled, window)
@@ -78,7 +81,7 @@ def run(servers: str, group: str, command: Command, filled: Filled, window: Wind
             raise SystemExit(f"{words[3:]} {error}; it said:\n{said}") from error
         finally:
             progress.close()
-            process.kill()
+            os.killpg(process.pid, signal.SIGKILL)
             process.wait()
 
 
@@ -103,12 +106,11 @@ def _measure(process: subprocess.Popen[bytes], progress: Progress, filled: Fille
     events, seconds = last[1] - first[1], last[0] - first[0]
     if not events:
         raise TimeoutError("committed nothing while it was measured")
-    peak = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{process.pid}/status").read_text())
     return Figures(
         events / seconds,
         (last[2] - first[2]) / seconds / 1e6,
         (last[4] - first[4]) / events * 1e6,
-        int(peak[1]) / 1024 if peak else 0.0,
+        sum(_peak_mb(pid) for pid in _tree(process.pid)),
         (progress.outputs() - written) / events,
     )
 
@@ -116,4 +118,15 @@ def _measure(process: subprocess.Popen[bytes], progress: Progress, filled: Fille
 def _sample(process: subprocess.Popen[bytes], progress: Progress, filled: Filled) -> tuple[float, int, int, list[int], float]:
     """When, events and bytes done, offsets, processor seconds."""
     offsets = progress.offsets()
-    return time.monotonic(), *filled.before(offsets), offsets, cpu_seconds(process.pid)
+    return time.monotonic(), *filled.before(offsets), offsets, sum(map(cpu_seconds, _tree(process.pid)))
+
+
+def _tree(pid: int) -> list[int]:
+    """A process and those it began."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [pid, *(one for child in children for one in _tree(int(child)))]
+
+
+def _peak_mb(pid: int) -> float:
+    peak = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
+    return int(peak[1]) / 1024 if peak else 0.0

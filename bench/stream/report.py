@@ -13,7 +13,10 @@ RATIOS: Final = {
     "vs_kafka_streams_alos": "Kafka Streams, at least once",
     "vs_no_framework": "no framework, at least once",
     "vs_pass_through": "pass-through",
+    "vs_quix_streams": "Quix Streams, exactly once",
+    "vs_stock_faust": "stock Faust, at least once",
 }
+TWO: Final = "fleetcap, two processes"
 _BAR, _LEFT, _WIDTH = 22, 240, 420
 
 Runs = Mapping[str, Sequence[Figures]]
@@ -25,7 +28,10 @@ def ratios(mix: str, runs: Runs) -> dict[str, float]:
     name = mix.replace("-", "_")
     if FLEETCAP not in rates:
         return {}
-    return {f"{name}_{key}": round(rates[FLEETCAP] / rates[peer], 3) for key, peer in RATIOS.items() if peer in rates}
+    found = {f"{name}_{key}": round(rates[FLEETCAP] / rates[peer], 3) for key, peer in RATIOS.items() if peer in rates}
+    if TWO in rates:
+        found[f"{name}_two_processes_vs_one"] = round(rates[TWO] / rates[FLEETCAP], 3)
+    return found
 
 
 def table(runs: Runs) -> str:
