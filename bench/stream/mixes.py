@@ -10,11 +10,14 @@ from fleetcap_proto.v1 import raw_pb2
 FOLDER: Final = Path(__file__).parent / "mixes"
 NODES: Final = 50
 FIRST_PORT: Final = 1024
+MANY_IDLE: Final = "many-idle"  # http1-small, after so many connections were opened that then say nothing any more
+IDLE: Final = 100_000
+FIRST_EVENTS: Final = 3  # an opening, a request and its response
 
 
 def names() -> list[str]:
     """The mixes there are."""
-    return sorted(path.stem for path in FOLDER.glob("*.fcap"))
+    return [*sorted(path.stem for path in FOLDER.glob("*.fcap")), MANY_IDLE]
 
 
 def template(mix: str) -> list[list[raw_pb2.RawBatch]]:
@@ -43,14 +46,36 @@ class Copy:
             batch.connection.uuid = self.uuid
             batch.connection.remote.port = FIRST_PORT + self._number % 60_000
             batch.connection.sock = 0xFFFF_8880_0000_0000 + 1024 * self._number
-            yield batch.SerializeToString(), len(batch.events), sum(len(event.payload) for event in batch.events)
+            yield _record(batch)
+
+    def first(self) -> tuple[bytes, int, int]:
+        """The first of them, cut behind its first exchange."""
+        whole = self._batches[0]
+        self._batches[0] = raw_pb2.RawBatch()
+        self._batches[0].CopyFrom(whole)
+        del self._batches[0].events[FIRST_EVENTS:]
+        self._batches[0].event_count = FIRST_EVENTS
+        record = next(self.records())
+        self._batches[0] = whole
+        return record
+
+
+def _record(batch: raw_pb2.RawBatch) -> tuple[bytes, int, int]:
+    return batch.SerializeToString(), len(batch.events), sum(len(event.payload) for event in batch.events)
 
 
 def multiplied(mix: str, open_at_once: int) -> Iterator[tuple[bytes, bytes, int, int]]:
     """Records without end, as key, value, events and payload bytes: so many connections take turns, and each ended one is
     followed by a new one."""
-    templates = template(mix)
     number = 0
+    if mix == MANY_IDLE:
+        templates = template("http1-small")
+        for number in range(1, IDLE):
+            copy = Copy(templates[0], number)
+            yield copy.key, *copy.first()
+        number = IDLE
+    else:
+        templates = template(mix)
 
     def begin() -> tuple[bytes, Iterator[tuple[bytes, int, int]]]:
         nonlocal number
