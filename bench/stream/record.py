@@ -1,15 +1,18 @@
 """Records the mixes anew: real traffic of nginx, its clients and a gRPC server, captured by our producer on nginx's side.
 
-    .venv/bin/python -m bench.stream.record
+    .venv/bin/python -m bench.stream.record [MIX …]
 
-Needs root, eBPF, nginx, curl and grpcio. A mix is a recording; `mixes.py` multiplies it over nodes and connections. Everything
-listens on loopback, and what crosses is made up.
+Needs root, eBPF, nginx, curl, grpcio and websockets. A mix is a recording; `mixes.py` multiplies it over nodes and connections.
+Everything listens on loopback, and what crosses is made up.
 """
 
+import json
 import os
+import ssl
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent import futures
@@ -19,6 +22,8 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+from websockets.sync.client import connect
+from websockets.sync.server import ServerConnection, serve
 
 from bench.overhead import free_port, wait_for
 from bench.stream.mixes import FOLDER
@@ -28,6 +33,8 @@ SMALL_EXCHANGES = 200  # on each connection
 CALLS = 100
 LARGE_BYTES = 500_000
 LARGE_EXCHANGES = 2
+SUBSCRIPTIONS = 40
+TICKS = 8  # that each subscription is answered with
 
 NGINX_CONF = """
 worker_processes 1;
@@ -49,6 +56,12 @@ http {{
     root {folder};
     location /api/ {{ return 200 '{{"path": "$uri", "request": "$request_id", "status": "active"}}'; }}
     location /bench. {{ grpc_pass grpc://127.0.0.1:{grpc}; }}
+    location /feed {{
+      proxy_pass http://127.0.0.1:{feed};
+      proxy_http_version 1.1;
+      proxy_set_header Upgrade $http_upgrade;
+      proxy_set_header Connection upgrade;
+    }}
   }}
 }}
 """
@@ -85,10 +98,30 @@ def http2_grpc(folder: Path, _: int, grpcs: int) -> None:
                 call(b"item %d of shelf %d" % (each, number), metadata=(("x-request-id", f"7f3c{each:06}"), ("x-tenant", "acme")))
 
 
+def websocket(folder: Path, https: int, _: int) -> None:
+    """Subscriptions, each answered with a few small messages, as feeds of prices are; compressed as browsers ask for it."""
+    trusted = ssl.create_default_context(cafile=folder / "cert.pem")
+    for number in range(CONNECTIONS):
+        with connect(f"wss://127.0.0.1:{https}/feed", ssl=trusted) as feed:
+            for each in range(SUBSCRIPTIONS):
+                feed.send(json.dumps({"subscribe": f"item-{number}-{each}", "from": each}))
+                for _tick in range(TICKS):
+                    feed.recv()
+
+
+def tick(feed: ServerConnection) -> None:
+    """The other end of `websocket`."""
+    for asked in feed:
+        name = json.loads(asked)["subscribe"]
+        for each in range(TICKS):
+            feed.send(json.dumps({"item": name, "bid": 1299 + each, "ask": 1301 + each, "currency": "EUR", "sequence": each}))
+
+
 MIXES: dict[str, Callable[[Path, int, int], None]] = {
     "http1-small": http1_small,
     "http2-grpc": http2_grpc,
     "large-bodies": large_bodies,
+    "websocket": websocket,
 }
 
 
@@ -107,10 +140,14 @@ def servers(folder: Path) -> Iterator[tuple[int, int]]:
     backend.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("bench.Inventory", calls),))
     https, grpcs, plain = free_port(), free_port(), backend.add_insecure_port("127.0.0.1:0")
     backend.start()
+    feed = serve(tick, "127.0.0.1", 0)
+    threading.Thread(target=feed.serve_forever).start()
     name = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"]
     key = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", *name, "-days", "2"]
     subprocess.run([*key, "-keyout", f"{folder}/key.pem", "-out", f"{folder}/cert.pem"], check=True, capture_output=True)
-    (folder / "nginx.conf").write_text(NGINX_CONF.format(folder=folder, https=https, grpcs=grpcs, grpc=plain))
+    (folder / "nginx.conf").write_text(
+        NGINX_CONF.format(folder=folder, https=https, grpcs=grpcs, grpc=plain, feed=feed.socket.getsockname()[1])
+    )
     folder.chmod(0o755)
     process = subprocess.Popen(["nginx", "-c", str(folder / "nginx.conf")])
     try:
@@ -119,6 +156,7 @@ def servers(folder: Path) -> Iterator[tuple[int, int]]:
     finally:
         process.terminate()
         process.wait(30)
+        feed.shutdown()
         backend.stop(0).wait()
 
 
@@ -144,6 +182,8 @@ def main() -> None:
         folder = Path(name)
         with servers(folder) as (https, grpcs):
             for mix, traffic in MIXES.items():
+                if len(sys.argv) > 1 and mix not in sys.argv[1:]:
+                    continue
                 output = folder / f"{mix}.fcap"
                 record(output, partial(traffic, folder, https, grpcs), folder)
                 (FOLDER / output.name).write_bytes(output.read_bytes())

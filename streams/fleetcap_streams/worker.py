@@ -56,7 +56,8 @@ def run_worker(config: WorkerConfig, parts: Parts) -> int:
 
 async def _run(config: WorkerConfig, parts: Parts, layout: preflight.Layout) -> None:
     if config.web_port is not None:
-        parts = replace(parts, encode=parts.measures.counting(parts.encode))
+        make, measures = parts.engine, parts.measures
+        parts = replace(parts, encode=measures.counting(parts.encode), engine=lambda: measures.metering(make()))
     partitions = Partitions(
         config.cluster(),
         config.names(),

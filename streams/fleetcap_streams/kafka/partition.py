@@ -28,6 +28,10 @@ class Engine(Protocol):
     def next_deadline_ms(self) -> int | None:
         """The log time at which something will happen by time alone."""
 
+    @property
+    def unreadable(self) -> int:
+        """Saved states that could not be gone on from, so far."""
+
     def __len__(self) -> int:
         """How many connections are held."""
 
@@ -73,6 +77,8 @@ class Checkpoint:
     outputs: Sequence[Outgoing]
     states: Sequence[tuple[bytes, bytes | None]]
     next_offset: int
+    dropped: int = 0  # states too large to be kept; such a connection does not survive a restart
+    unreadable: int = 0  # saved states that could not be gone on from
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +99,6 @@ class Partition:
         self.number = number
         self.next_offset: int | None = None
         self.log_time_ms: int | None = None  # of the last record fed
-        self.states_dropped = 0  # too large to be kept; such a connection does not survive a restart
         self._engine = engine
         self._encode = encode
         self._limits = limits
@@ -101,6 +106,7 @@ class Partition:
         self._outputs: list[Outgoing] = []
         self._count = self._bytes = 0
         self._stale: list[bytes] = []
+        self._dropped = self._unreadable = 0
 
     def wanted(self, batch: Batch) -> Sequence[Record] | None:
         """Those of the batch's records that come next; None where records before its first are missing."""
@@ -148,7 +154,9 @@ class Partition:
             return None
         self._taken = self.next_offset
         outputs, self._outputs, self._count, self._bytes = self._outputs, [], 0, 0
-        return Checkpoint(outputs, list(self._states()), self.next_offset)
+        self._dropped, unreadable = 0, self._engine.unreadable - self._unreadable
+        self._unreadable += unreadable
+        return Checkpoint(outputs, list(self._states()), self.next_offset, self._dropped, unreadable)
 
     def begin_at(self, offset: int | None, stale: Iterable[bytes] = ()) -> None:
         """Set where reading begins; None: wherever the consumer begins. `stale` are saved states to forget for good."""
@@ -177,7 +185,7 @@ class Partition:
         for uuid, saved in self._engine.changed():
             key = uuid.encode("utf-8", "surrogateescape")
             if saved is not None and Outgoing("", key, (saved,), (), 0).size() > self._limits.state:
-                self.states_dropped += 1
+                self._dropped += 1
                 yield key, None
             else:
                 yield key, saved

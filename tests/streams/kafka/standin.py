@@ -51,6 +51,8 @@ class Counted:
 class StandIn:
     """`idle_ms` 0: keys are never forgotten."""
 
+    unreadable = 0
+
     def __init__(self, idle_ms: int = 0) -> None:
         self._idle_ms = idle_ms
         self._keys: dict[str, Counted] = {}

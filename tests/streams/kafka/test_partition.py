@@ -110,7 +110,7 @@ def test_a_state_too_large_to_keep_is_dropped_and_counted() -> None:
     checkpoint = made.take()
     assert checkpoint is not None
     assert checkpoint.states == [(b"k", None)]
-    assert made.states_dropped == 1
+    assert checkpoint.dropped == 1
 
 
 def test_states_to_forget_are_forgotten_once_and_before_new_ones() -> None:
