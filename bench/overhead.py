@@ -25,7 +25,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext, supp
 from dataclasses import dataclass
 from pathlib import Path
 
-from fleetcap_producer import elf, probes
+from fleetcap_producer import btf, elf, probes
 from fleetcap_producer.libraries import mapped_libraries
 from fleetcap_producer.program import import_bcc
 
@@ -136,12 +136,13 @@ def entry_probes(_: Path, server: int) -> Iterator[int]:
     """Programs that do nothing, where every peer attaches, for all processes."""
     bcc = import_bcc()
     empty = bcc.BPF(text=b"int hit(void *at) { return 0; }")
-    program = empty.load_func(b"hit", bcc.BPF.KPROBE).fd
+    way = probes.attaching(btf.load())
+    program = empty.load_func(b"hit", bcc.BPF.KPROBE, None, way.attach_type).fd
     mapped = mapped_libraries(server)
     file = mapped[0].path if mapped else f"/proc/{server}/exe"
     with Path(file).open("rb") as code:
         found = elf.functions(code.fileno(), ["SSL_read", "SSL_write"])
-    attached = [probes.attach(program, probes.Spot(file, at, back)) for at in found.values() for back in (False, True)]
+    attached = [one for back in (False, True) for one in way.attach(program, probes.Spots(file, list(found.values()), back))]
     try:
         yield os.getpid()
     finally:

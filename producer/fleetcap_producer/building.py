@@ -10,9 +10,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from fleetcap_producer import btf, points, records
+from fleetcap_producer import btf, points, probes, records
 from fleetcap_producer.config import Filters, TapConfig
 from fleetcap_producer.errors import TapError
+from fleetcap_producer.kernel import kernel_version
+from fleetcap_producer.probes import Attaching
 from fleetcap_producer.program import Programs, RejectedError
 
 _log = logging.getLogger(__name__)
@@ -78,13 +80,7 @@ class Built:
     socket_points: tuple[points.KernelPoint, ...]
     ring_bytes: int
     wake_bytes: int  # how many must wait for a program to wake the reader
-    attach_numbers: bool  # programs see the number that a probe was attached with
-
-
-def kernel_version(release: str = "") -> tuple[int, int]:
-    """Major and minor number, (0, 0) where the release names none."""
-    found = re.match(r"(\d+)\.(\d+)", release or platform.release())
-    return (int(found[1]), int(found[2])) if found else (0, 0)
+    attaching: Attaching
 
 
 def load_types() -> btf.Btf:
@@ -107,15 +103,6 @@ def has_socket_points(types: btf.Btf) -> bool:
     return kernel_version() >= (5, 15) and all(types.has_tracepoint(point.name) for point in points.SOCKET_USE)
 
 
-def has_attach_numbers(types: btf.Btf) -> bool:
-    """Whether a probe can tell the program that it runs which one it is (`bpf_cookie`, since Linux 5.15)."""
-    try:
-        types.offset("bpf_trace_run_ctx.bpf_cookie")
-    except btf.BtfError:
-        return False
-    return True
-
-
 def build(config: TapConfig) -> Built:
     """Compile and load.
 
@@ -124,7 +111,8 @@ def build(config: TapConfig) -> Built:
     """
     _check(config)
     types = load_types()
-    native = has_socket_points(types) and not config.syscalls
+    attaching = probes.attaching(types, older=config.older)
+    native = has_socket_points(types) and not config.older
     if config.plain and not native:
         raise TapError(
             "this kernel does not tell what crosses plain sockets", "use Linux 6.3 or later, or capture without --plain"
@@ -132,9 +120,12 @@ def build(config: TapConfig) -> Built:
     chunks = -(-config.max_call_bytes // records.CHUNK_SIZE)
     reason = ""
     for fewer in (chunks, *(number for number in _FEWER_CHUNKS if number < chunks)):
-        programs = Programs({**_defines(config, types), "MAX_CHUNKS": fewer, **({"TASK_REGISTERS": 1} if native else {})})
+        programs = Programs(
+            {**_defines(config, types, attaching), "MAX_CHUNKS": fewer, **({"TASK_REGISTERS": 1} if native else {})}
+        )
         try:
-            loaded = dict(_load(programs, (*points.PROGRAMS, *(points.SECRET_PROGRAMS if config.secrets else ()))))
+            names = *points.PROGRAMS, *(points.SECRET_PROGRAMS if config.secrets else ())
+            loaded = dict(_load(programs, names, attaching.attach_type))
         except RejectedError as error:
             programs.close()
             reason = str(error)
@@ -144,7 +135,7 @@ def build(config: TapConfig) -> Built:
         uses = points.SOCKET_USE if native else points.SYSCALL_USE
         plain = points.PLAIN if config.plain else ()
         socket_points = *points.SOCKET_LIFE, *uses, *plain
-        return Built(programs, loaded, socket_points, ring_bytes(config), _wake_bytes(config), has_attach_numbers(types))
+        return Built(programs, loaded, socket_points, ring_bytes(config), _wake_bytes(config), attaching)
     raise TapError(
         f"the kernel's verifier refused the eBPF programs ({reason})", "report it with the output of `fleetcap doctor`"
     )
@@ -167,17 +158,17 @@ def _check(config: TapConfig) -> None:
         raise TapError("the limits on a call's bytes and on connections must be positive", "leave them out for their defaults")
 
 
-def _load(programs: Programs, names: Iterable[str]) -> Iterator[tuple[str, int]]:
+def _load(programs: Programs, names: Iterable[str], attach_type: int) -> Iterator[tuple[str, int]]:
     for name in names:
         try:
-            yield name, programs.load(name)
+            yield name, programs.load(name, attach_type=attach_type)
         except RejectedError as error:
             if name in _NEEDED:
                 raise
             _log.warning("captured without %s, which the kernel refused: %s", name, error)
 
 
-def _defines(config: TapConfig, types: btf.Btf) -> dict[str, int]:
+def _defines(config: TapConfig, types: btf.Btf, attaching: Attaching) -> dict[str, int]:
     try:
         offsets = {f"AT_{name}": types.offset(path) for path, name in points.OFFSETS.items()}
     except btf.BtfError as error:
@@ -192,7 +183,7 @@ def _defines(config: TapConfig, types: btf.Btf) -> dict[str, int]:
         **_filter_defines(config.excluded, "EXCLUDE"),
         **({"SECRETS": 1} if config.secrets else {}),
         **({"PLAIN": 1} if config.plain else {}),
-        **({"ATTACH_NUMBERS": 1} if has_attach_numbers(types) else {}),
+        **({"ATTACH_NUMBERS": 1} if attaching.numbered else {}),
         **({"ATOMIC_FETCH": 1} if kernel_version() >= (5, 12) else {}),
         "RING_BYTES": ring_bytes(config),
         "RING_PAGES": ring_bytes(config) // os.sysconf("SC_PAGE_SIZE"),

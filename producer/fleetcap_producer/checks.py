@@ -12,6 +12,7 @@ from pathlib import Path
 
 from fleetcap_producer import btf, building, elf, libraries, points, probes, program
 from fleetcap_producer.errors import TapError
+from fleetcap_producer.kernel import kernel_version
 
 _OLDEST = (5, 8)  # the first with ring buffers
 _SYS_ADMIN, _PERFMON, _BPF = 21, 38, 39
@@ -71,7 +72,7 @@ def kernel() -> Check:
     return _check(
         "kernel",
         platform.release(),
-        ok=building.kernel_version() >= _OLDEST,
+        ok=kernel_version() >= _OLDEST,
         remedy="use Linux 5.8 or later, which has BPF ring buffers",
     )
 
@@ -171,7 +172,9 @@ def _try_program() -> int:
         offset = elf.functions(fd, {"getppid"})["getppid"]
         tried = program.Programs({"OWN_TGID": os.getpid()}, "check.bpf.c")
         try:
-            probe = probes.attach(tried.load("count_hit"), probes.Spot(f"/proc/self/fd/{fd}", offset))
+            way = probes.attaching(btf.load())
+            hit = tried.load("count_hit", attach_type=way.attach_type)
+            (probe,) = way.attach(hit, probes.Spots(f"/proc/self/fd/{fd}", [offset]))
             try:
                 ctypes.CDLL(None).getppid()
                 return tried.number("hits")

@@ -43,5 +43,5 @@ class TapConfig:
     watch: bool = True  # find those, too, that come into use later
     secrets: bool = False  # take over the keys of TLS sessions, too
     plain: Sequence[int] = ()  # ports, local or remote, on which plain TCP sockets are captured, too
-    syscalls: bool = False  # learn sockets from system calls even where the kernel has better tracepoints
+    older: bool = False  # use only what kernels before Linux 6.3 have, even where this one has better
     rescan_s: float = 1.0  # how often new processes are looked at

@@ -129,7 +129,7 @@ _BARRED: Final = (
     *("fork", "vfork", "mknod", "mknodat"),
 )
 _BARRED_WHEN_FROZEN: Final = ("perf_event_open",)
-_MAP_CREATE, _PROG_LOAD = 0, 5
+_MAP_CREATE, _PROG_LOAD, _LINK_CREATE = 0, 5, 28
 
 # seccomp.h of libseccomp 2
 _ALLOW: Final = 0x7FFF0000
@@ -167,7 +167,7 @@ def bar_system_calls(*, frozen: bool) -> None:
             if number >= 0:  # others are not there on this processor
                 _seccomp(library.seccomp_rule_add_array(rules, refused, number, 0, None))
         bpf = library.seccomp_syscall_resolve_name(b"bpf")
-        for command in (_MAP_CREATE, _PROG_LOAD):
+        for command in (_MAP_CREATE, _PROG_LOAD, *((_LINK_CREATE,) if frozen else ())):
             argument = _Argument(0, _EQUAL, command, 0)
             _seccomp(library.seccomp_rule_add_array(rules, refused, bpf, 1, ctypes.byref(argument)))
         _seccomp(library.seccomp_load(rules))

@@ -94,8 +94,8 @@ class Programs:
                 "install the kernel headers so that /lib/modules/$(uname -r)/build leads to them",
             ) from error
 
-    def load(self, name: str, kind: str = "KPROBE") -> int:
-        """The descriptor of the program `name`, loaded as bcc's program type `kind`.
+    def load(self, name: str, kind: str = "KPROBE", attach_type: int = -1) -> int:
+        """The descriptor of the program `name`, loaded as bcc's program type `kind`, and for one way of attaching, if not -1.
 
         Raises:
             RejectedError: by the verifier.
@@ -105,7 +105,7 @@ class Programs:
         error: Exception | None = None
         with _hushed() as said:
             try:
-                loaded = self._bpf.load_func(name.encode(), getattr(self._bcc.BPF, kind))
+                loaded = self._bpf.load_func(name.encode(), getattr(self._bcc.BPF, kind), None, attach_type)
             except Exception as failed:  # noqa: BLE001  bcc raises bare Exception
                 error = failed
         if error is not None:

@@ -167,9 +167,7 @@ class _Running:
         self._seen_s = 0.0  # when something was last found
         secrets = Secrets(built.programs) if config.secrets else None
         further = secrets.places if secrets else None
-        self.probes = LibraryProbes(
-            built.library_programs.__getitem__, _only(config.filters.pids), further, numbered=built.attach_numbers
-        )
+        self.probes = LibraryProbes(built.library_programs.__getitem__, built.attaching, _only(config.filters.pids), further)
         self._ring = MappedRing(built.programs.map_fd("events"), built.ring_bytes)
         self._switch = built.programs.table("stopped", _INDEX, _INDEX)
         namer = Namer(config.node_id, identity.boot_id(), self.probes.used_by)

@@ -19,12 +19,13 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fleetcap_producer import elf, libraries, placement, probes
+from fleetcap_producer import elf, libraries, placement
 from fleetcap_producer.arrivals import Arrivals, Arrived
 from fleetcap_producer.errors import TapError
 from fleetcap_producer.libraries import Inode, Library, Mapped
 from fleetcap_producer.placement import Placed
 from fleetcap_producer.points import LIBRARY_POINTS, SOURCES, WRAPPED
+from fleetcap_producer.probes import Attaching, Spots
 from fleetcap_producer.records import Described
 
 _log = logging.getLogger(__name__)
@@ -32,8 +33,6 @@ _log = logging.getLogger(__name__)
 _YOUNG_ROUNDS = 5
 _ROUNDS_FOR_ALL = 10
 _UNUSED_ROUNDS = 2 * _ROUNDS_FOR_ALL  # by then every process was looked at, and some twice
-
-_EVERY_PROCESS = -1
 
 ProgramOf = Callable[[str], int]
 _File = tuple[str, int]  # a file as /proc/PID/maps tells it
@@ -63,7 +62,7 @@ class _Probed:
 
 
 def _close_together(fds: Sequence[int]) -> None:
-    """The kernel waits a tenth of a second for each, and for all at once no longer."""
+    """The kernel waits a tenth of a second for each, but for all at once no longer where it does not take them in turn."""
     if fds:
         with ThreadPoolExecutor(min(len(fds), _MOST_CLOSERS)) as closers:
             list(closers.map(os.close, fds))
@@ -74,22 +73,21 @@ class LibraryProbes:
 
     `program` gives the descriptor of a loaded program, or raises `KeyError` for one that could not be loaded, whose points
     are left out. Where `pids` names processes, others are left alone. `further` gives probes besides those of the table.
-    `numbered`: programs see which library's probe runs them.
     """
 
     def __init__(
         self,
         program: ProgramOf,
+        attaching: Attaching,
         pids: Sequence[int] = (),
         further: Callable[[Library], Iterable[Placed]] | None = None,
-        *,
-        numbered: bool = False,
     ) -> None:
         self._program = program
         self._further = further
-        self._pids = pids or (_EVERY_PROCESS,)
+        self._attaching = attaching
+        self._pids = pids
         self._by_inode: dict[Inode, _Probed] = {}
-        self._numbers = itertools.count(1) if numbered else itertools.repeat(0)
+        self._numbers = itertools.count(1) if attaching.numbered else itertools.repeat(0)
         self._by_number: dict[int, Library] = {}  # those too that are just being attached
         self.attached = 0
         self.failed = 0
@@ -139,8 +137,8 @@ class LibraryProbes:
         try:
             points = [point for point in LIBRARY_POINTS if point.library == library.kind]
             wrapped = [one for one in WRAPPED if one.library == library.kind]
-            for place in (*placement.place(library, points, wrapped), *(self._further(library) if self._further else ())):
-                self._attach(place, probed)
+            places = *placement.place(library, points, wrapped), *(self._further(library) if self._further else ())
+            self._attach(places, probed)
         except OSError:
             self._detach(probed)
             raise
@@ -148,16 +146,19 @@ class LibraryProbes:
         self.attached += 1
         _log.info("probing %s", library.path)
 
-    def _attach(self, place: Placed, to: _Probed) -> None:
-        try:
-            program = self._program(place.program)
-        except KeyError:
-            return
-        fds = to.returns if place.on_return else to.entries
-        spot = probes.Spot(to.library.file, place.offset, place.on_return)
-        for pid in self._pids:
-            with suppress(ProcessLookupError):  # it ended meanwhile
-                fds.append(probes.attach(program, spot, pid=pid, number=to.number))
+    def _attach(self, places: Iterable[Placed], to: _Probed) -> None:
+        """In their order, but those of one program together."""
+        offsets: dict[tuple[str, bool], list[int]] = {}
+        for place in places:
+            offsets.setdefault((place.program, place.on_return), []).append(place.offset)
+        for (name, on_return), of_program in offsets.items():
+            try:
+                program = self._program(name)
+            except KeyError:
+                continue
+            spots = Spots(to.library.file, of_program, on_return)
+            for descriptor in self._attaching.attach(program, spots, pids=self._pids, number=to.number):
+                (to.returns if on_return else to.entries).append(descriptor)
 
     def _detach(self, probed: _Probed) -> None:
         """Entries before returns, so that no call begins that nobody sees end."""

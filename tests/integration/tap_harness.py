@@ -104,7 +104,7 @@ class Session:
     def _gather(self) -> None:
         while not self._stop.is_set():
             if self.pause_s:
-                time.sleep(self.pause_s)
+                self._stop.wait(self.pause_s)
             self.events.extend(self.tap.drain(0.05))
 
     def stop(self) -> None:

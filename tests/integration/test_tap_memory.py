@@ -87,7 +87,7 @@ def test_many_at_once_each_has_its_own_socket(certificate: Path, runtime: str, *
     skip_unless_capturing()
     if not need(RUNTIMES[runtime][0]):
         pytest.skip(f"{RUNTIMES[runtime][0]} is not installed")
-    with Session(TapConfig("node-1", rescan_s=0.2, syscalls=syscalls)) as tap, serving(runtime, certificate) as server:
+    with Session(TapConfig("node-1", rescan_s=0.2, older=syscalls)) as tap, serving(runtime, certificate) as server:
         attached(tap, runtime, server)
         client = asking(runtime, server)
         client.finish()

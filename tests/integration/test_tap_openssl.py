@@ -36,7 +36,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module", params=["tracepoints", "system calls"])
 def tap(request: pytest.FixtureRequest) -> Iterator[Session]:
     skip_unless_capturing()
-    with Session(TapConfig("node-1", syscalls=request.param == "system calls")) as session:
+    with Session(TapConfig("node-1", older=request.param == "system calls")) as session:
         yield session
 
 

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from fleetcap_producer import btf, building, checks, program
+from fleetcap_producer import btf, checks, program
 from fleetcap_producer.errors import TapError
+from fleetcap_producer.kernel import kernel_version
 
 
 def test_every_finding_says_what_and_what_to_do() -> None:
@@ -28,7 +29,7 @@ def no_bcc() -> None:
     ("name", "breakage", "remedy"),
     [
         ("permissions", lambda patch: patch.setattr(checks, "_capabilities", lambda: 0), "sudo"),
-        ("kernel", lambda patch: patch.setattr(building, "kernel_version", lambda: (5, 4)), "5.8"),
+        ("kernel", lambda patch: patch.setattr(checks, "kernel_version", lambda: (5, 4)), "5.8"),
         ("type information", lambda patch: patch.setattr(btf.load, "__defaults__", (Path("/nonexistent/btf"),)), "BTF"),
         ("uprobes", lambda patch: patch.setattr(checks, "_UPROBES", Path("/nonexistent/uprobe")), "UPROBE"),
         ("bcc", lambda patch: patch.setattr(program, "import_bcc", no_bcc), "python3-bpfcc"),
@@ -52,7 +53,7 @@ def test_what_is_missing_is_named_with_its_remedy(
     ("release", "version"), [("6.18.44-fc", (6, 18)), ("5.8.0", (5, 8)), ("5.15.0-91-generic", (5, 15)), ("odd", (0, 0))]
 )
 def test_kernel_versions(release: str, version: tuple[int, int]) -> None:
-    assert building.kernel_version(release) == version
+    assert kernel_version(release) == version
 
 
 def test_a_compile_error_is_one_line_and_leaves_the_screen_alone(capfd: pytest.CaptureFixture[str]) -> None:
