@@ -105,10 +105,9 @@ class Attaching:
         return _UPROBE_MULTI if self.together else -1
 
     def attach(self, program: int, spots: Spots, *, pids: Sequence[int] = (), number: int = 0) -> Iterator[int]:
-        """Run `program` (a descriptor) wherever `spots` are executed; in these processes alone, where some are named, so that
-        others do not even take the exception. The program sees `number`.
+        """Run `program` (a descriptor) wherever `spots` are executed; it sees `number`. Closing what this gives ends it.
 
-        Gives descriptors; closing one ends its probes. Processes that are gone are left out.
+        Where processes are named, others do not even take the exception; those that are gone are left out.
 
         Raises:
             OSError: the kernel has no uprobes, or refused; the error's number says why.
